@@ -1,0 +1,94 @@
+package broker
+
+import (
+	"crypto/tls"
+	"net"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+)
+
+// Outcome is what a consumer says of a delivery.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Accepted Outcome = iota // it was consumed: remove it
+	Rejected                // it never will be: dead-letter it
+	Released                // it was not looked at: give it to anyone, as if it had not been delivered
+	Modified                // the attempt failed: deliver it again, counted and marked as redelivered
+)
+
+// Done learns what became of an operation. Complete is called once for each
+// operation, for the operations of a session in their order, when what an
+// acknowledgement would promise is true; never while a lock is held that the
+// callee could need. It must not block: it runs on the goroutine that serves
+// the whole broker. token is the caller's own.
+type Done interface {
+	Complete(token uint64, err error)
+}
+
+// Sink is a connection as the broker sees it. None of its methods may block
+// or call back into the broker: Deliver appends to the connection's outbox.
+type Sink interface {
+	// Deliver hands over one message. Credit bounds how often it is called.
+	Deliver(d Delivery)
+	// Resume says that sends held after Publish returned wait may go on.
+	Resume()
+	// Closed says that the broker ended the session, and why (shutdown, an
+	// administrator, the same client id connected elsewhere).
+	Closed(err error)
+}
+
+// Delivery is one message on its way to one consumer.
+type Delivery struct {
+	Consumer     *Consumer
+	Message      *message.Message // nil with BrowseEnd
+	Tag          uint64           // names the delivery to Consumer.Settle; rises by one with each delivery of a consumer, from 1
+	Redeliveries uint32           // earlier deliveries that were not accepted, over all consumers
+	Redelivered  bool             // it may have been seen before
+	BrowseEnd    bool             // a browser has seen all: nothing follows
+}
+
+// ConnectRequest is what a client says of itself.
+type ConnectRequest struct {
+	Protocol string // "stomp", for logs and metrics
+	Version  string // of the protocol, for logs
+	ClientID string // "" makes one up
+	Login    string
+	Passcode string
+	Remote   net.Addr
+	Listener string               // the listener's name, for logs and limits
+	TLS      *tls.ConnectionState // nil without TLS
+	// TakeOver ends an older session of the same client id instead of being
+	// refused (MQTT).
+	TakeOver bool
+	Sink     Sink
+}
+
+// Subscription says what a consumer wants.
+type Subscription struct {
+	Destination message.Destination // a queue, a topic, a pattern of either, a composite
+	Durable     string              // the name of a durable subscription to a topic
+	Shared      bool                // several consumers may share the durable subscription
+	Selector    string              // SQL-92 condition, "" for all
+	// NoLocal leaves out what the session itself published.
+	NoLocal bool
+	// Browse delivers copies of what waits now, ends with BrowseEnd, and
+	// changes nothing.
+	Browse bool
+	// Exclusive asks to be a queue's only served consumer while it lives.
+	Exclusive bool
+	// Retroactive asks a topic for what it remembers.
+	Retroactive bool
+	// Priority decides which of several consumers with credit is served
+	// first, 0 to 127.
+	Priority int
+	// Window is the number of unsettled deliveries that the broker keeps
+	// filled by itself (prefetch). 0 means that only Grant gives credit.
+	Window uint32
+	// Paused starts a windowed consumer without deliveries until Start, so
+	// that a receipt for the subscription can go out first.
+	Paused bool
+	// Ref is the protocol's own, found again as Consumer.Ref.
+	Ref any
+}
