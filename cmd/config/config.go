@@ -1,0 +1,115 @@
+package config
+
+import (
+	"time"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+)
+
+// Config is every setting of a broker. The zero value is not usable: start
+// from [Default].
+type Config struct {
+	BrokerName   string        `key:"brokerName" doc:"the broker's name, in logs, metrics and message ids"`
+	DataDir      string        `key:"dataDir" doc:"directory of the store; one broker at a time uses it"`
+	Listeners    []string      `key:"listeners" doc:"listener URIs, such as stomp://127.0.0.1:61613?maximumConnections=1000"`
+	Console      Console       `key:"console"`
+	Log          Log           `key:"log"`
+	Store        Store         `key:"store"`
+	Limits       Limits        `key:"limits"`
+	Memory       Memory        `key:"memory"`
+	Security     Security      `key:"security"`
+	Stomp        Stomp         `key:"stomp"`
+	Shutdown     Shutdown      `key:"shutdown"`
+	Destinations []Destination `key:"destinations" doc:"policies by destination; the first entry that matches counts"`
+}
+
+// Console is the HTTP server for health, metrics and the web console.
+type Console struct {
+	Address string `key:"address" doc:"host:port of health, metrics and console; none switches it off"`
+}
+
+// Log is how the broker logs.
+type Log struct {
+	Level  string `key:"level" oneof:"debug info warn error" doc:"least severity that is logged (SIGHUP reloads it)"`
+	Format string `key:"format" oneof:"auto text json" doc:"auto is text on a terminal and JSON otherwise"`
+}
+
+// Store is how durable messages are kept.
+type Store struct {
+	Sync               string        `key:"sync" oneof:"always interval never" doc:"when a durable message counts as safe: after fdatasync, or written and synced each syncInterval, or written"`
+	SyncInterval       time.Duration `key:"syncInterval" doc:"longest time without a sync in mode interval"`
+	SegmentSize        Size          `key:"segmentSize" doc:"size of one log segment; segments are preallocated"`
+	CheckpointInterval time.Duration `key:"checkpointInterval" doc:"longest time between two checkpoints while the state changes"`
+	CheckpointBytes    Size          `key:"checkpointBytes" doc:"log written since the last checkpoint that starts the next one"`
+	Memory             Size          `key:"memory" doc:"memory for bodies of waiting messages; what is beyond is read from disk"`
+}
+
+// Limits bound what clients can ask for.
+type Limits struct {
+	MaxMessage            Size          `key:"maxMessage" doc:"largest message that is taken"`
+	Connections           int           `key:"connections" doc:"connections of all listeners together"`
+	ConnectionsPerAddress int           `key:"connectionsPerAddress" doc:"connections of one source address that have not authenticated yet"`
+	HandshakeTimeout      time.Duration `key:"handshakeTimeout" doc:"time for a client to prove who it is"`
+}
+
+// Memory is the process's.
+type Memory struct {
+	Limit Size `key:"limit" doc:"memory that the Go runtime aims to stay under; 0 takes 80 % of the container's limit, if it has one"`
+}
+
+// Security says who is served.
+type Security struct {
+	AllowRemote bool `key:"allowRemote" doc:"serve other machines although no user has to authenticate: only in a network where everybody is trusted"`
+}
+
+// Stomp holds defaults for STOMP listeners; a listener URI's own options win.
+type Stomp struct {
+	Nack string `key:"nack" oneof:"dead-letter requeue redeliver" doc:"what NACK does to a message"`
+}
+
+// Shutdown is how the broker ends.
+type Shutdown struct {
+	Timeout time.Duration `key:"timeout" doc:"time that SIGTERM gives to what is in flight"`
+}
+
+// Destination is the policy of the destinations that a pattern selects.
+type Destination struct {
+	Queue string `key:"queue" doc:"pattern of queues, such as orders.>"`
+	Topic string `key:"topic" doc:"pattern of topics; an entry has either queue or topic"`
+	Sync  string `key:"sync" oneof:"always interval never" doc:"as store.sync, for these destinations"`
+}
+
+// Pattern returns the destinations that the entry is for.
+func (d Destination) Pattern() message.Destination {
+	if d.Topic != "" {
+		return message.Topic(d.Topic)
+	}
+	return message.Queue(d.Queue)
+}
+
+// Default returns the settings of a broker that was told nothing.
+func Default() Config {
+	return Config{
+		BrokerName: "localhost",
+		DataDir:    "data",
+		Listeners:  []string{"stomp://127.0.0.1:61613", "ws://127.0.0.1:61614"},
+		Console:    Console{Address: "127.0.0.1:8161"},
+		Log:        Log{Level: "info", Format: "auto"},
+		Store: Store{
+			Sync:               "always",
+			SyncInterval:       time.Second,
+			SegmentSize:        64 * MiB,
+			CheckpointInterval: 5 * time.Second,
+			CheckpointBytes:    256 * MiB,
+			Memory:             128 * MiB,
+		},
+		Limits: Limits{
+			MaxMessage:            100 * MiB,
+			Connections:           10_000,
+			ConnectionsPerAddress: 100,
+			HandshakeTimeout:      10 * time.Second,
+		},
+		Stomp:    Stomp{Nack: "dead-letter"},
+		Shutdown: Shutdown{Timeout: 25 * time.Second},
+	}
+}
