@@ -15,10 +15,12 @@ import (
 )
 
 // Bounds of a configuration file, well above any real one: what is beyond
-// them is another kind of file.
+// them is another kind of file. They also keep the YAML parser, whose time and
+// memory grow with the square of the nesting, within a blink.
 const (
-	maxFile    = 256 << 10 // bytes
-	maxNesting = 100       // brackets open at once
+	maxFile    = 64 << 10 // bytes
+	maxLine    = 2 << 10  // bytes; bounds nesting within a line, and by indentation
+	maxNesting = 50       // of flow style's brackets
 )
 
 // readFile reads a whole file of at most limit bytes.
@@ -63,8 +65,8 @@ func (l *Loaded) applyFile(root *key, path string) error {
 // operator sees them all at once.
 func (l *Loaded) applyYAML(root *key, name, src string) error {
 	r := &fileReader{name: name, src: src, root: root, target: l}
-	if strings.Count(src, "[")+strings.Count(src, "{") > maxNesting {
-		return &Problem{Where: name, Message: fmt.Sprintf("has more than %d brackets", maxNesting), Hint: "is it a configuration file?"}
+	if err := checkShape(name, src); err != nil {
+		return err
 	}
 	file, err := parser.ParseBytes([]byte(src), 0)
 	if err != nil {
@@ -83,6 +85,31 @@ func (l *Loaded) applyYAML(root *key, name, src string) error {
 		r.section(root, reflect.ValueOf(&l.Config).Elem(), doc.Body, true)
 	}
 	return errors.Join(r.problems...)
+}
+
+// checkShape refuses texts that no operator wrote before they are parsed.
+func checkShape(name, src string) error {
+	const hint = "is it a configuration file?"
+	depth := 0
+	for i := range len(src) {
+		switch src[i] {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		if depth > maxNesting {
+			return &Problem{Where: name, Message: fmt.Sprintf("nests more than %d brackets", maxNesting), Hint: hint}
+		}
+	}
+	n := 0
+	for line := range strings.Lines(src) {
+		n++
+		if len(line) > maxLine {
+			return &Problem{Where: fmt.Sprintf("%s:%d", name, n), Message: fmt.Sprintf("the line is longer than %s", Size(maxLine)), Hint: hint}
+		}
+	}
+	return nil
 }
 
 func (r *fileReader) syntax(err error) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -201,5 +200,3 @@ func suggestPath(root *key, path string) string {
 	return `"entrepot config show" lists the keys`
 }
 
-// FileFromEnv returns the configuration file that the environment names.
-func FileFromEnv() string { return os.Getenv(EnvPrefix + "CONFIG") }

@@ -263,7 +263,8 @@ func TestBrokenYAMLIsAnErrorWithItsLine(t *testing.T) {
 		{"duplicate key", "log:\n  level: info\n  level: warn\n", "e.yaml:3:3"},
 		{"two documents", "log: {}\n---\nlog: {}\n", "a second document"},
 		{"alias", "brokerName: *a\n", "brokerName"},
-		{"brackets", strings.Repeat("[", 200_000), "brackets"},
+		{"long line", "a: b\n" + strings.Repeat("- ", 2000), "e.yaml:2: the line is longer than 2KiB"},
+		{"brackets", strings.Repeat("[", 200), "brackets"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Load(Inputs{File: writeFile(t, "e.yaml", test.src)})
@@ -279,7 +280,7 @@ func TestMissingAndOversizedFilesAreErrors(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	big := writeFile(t, "big.yaml", strings.Repeat("# comment\n", 30_000))
-	if _, err := Load(Inputs{File: big}); err == nil || !strings.Contains(err.Error(), "is larger than 256KiB") {
+	if _, err := Load(Inputs{File: big}); err == nil || !strings.Contains(err.Error(), "is larger than 64KiB") {
 		t.Errorf("error is %v", err)
 	}
 }
