@@ -56,6 +56,7 @@ type Envelope struct {
 	Type          string
 	ContentType   string
 	UserID        string // the authenticated publisher
+	Publisher     string // its client id, kept where a subscriber wants none of its own messages
 	Annotations   []Annotation
 }
 
@@ -98,6 +99,7 @@ const (
 	flagContentType
 	flagUserID
 	flagAnnotations
+	flagPublisher
 )
 
 const fixedSize = 1 + 1 + 2 + 1 + 16
@@ -157,7 +159,7 @@ func (m *Message) Expired(nowMs int64) bool { return m.Expiry != 0 && m.Expiry <
 
 func (e *Envelope) variableSize() int {
 	n := len(e.Destination.Name) + len(e.Origin.Name) + len(e.ReplyTo.Name) + len(e.MessageID) +
-		len(e.CorrelationID) + len(e.GroupID) + len(e.Type) + len(e.ContentType) + len(e.UserID) + 64
+		len(e.CorrelationID) + len(e.GroupID) + len(e.Type) + len(e.ContentType) + len(e.UserID) + len(e.Publisher) + 64
 	for _, a := range e.Annotations {
 		n += len(a.Name) + len(a.Value) + 2*binary.MaxVarintLen32
 	}
@@ -185,6 +187,7 @@ func (e *Envelope) flags() (f uint16) {
 	set(e.ContentType != "", flagContentType)
 	set(e.UserID != "", flagUserID)
 	set(len(e.Annotations) > 0, flagAnnotations)
+	set(e.Publisher != "", flagPublisher)
 	return f
 }
 
@@ -226,6 +229,7 @@ func appendEnvelope(b []byte, e *Envelope, enc Encoding) []byte {
 		{flagType, e.Type},
 		{flagContentType, e.ContentType},
 		{flagUserID, e.UserID},
+		{flagPublisher, e.Publisher},
 	} {
 		if f&s.bit != 0 {
 			b = appendString(b, s.s)
@@ -301,6 +305,9 @@ func (m *Message) decodeStrings(r *reader, f uint16) {
 	}
 	if f&flagUserID != 0 {
 		m.UserID = r.string()
+	}
+	if f&flagPublisher != 0 {
+		m.Publisher = r.string()
 	}
 	if f&flagAnnotations == 0 {
 		return

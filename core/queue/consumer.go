@@ -1,0 +1,403 @@
+package queue
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+)
+
+// Outcome is what a consumer says of a delivery.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Accepted Outcome = iota // it was consumed: remove it
+	Rejected                // it never will be: dead-letter it
+	Released                // it was not looked at: give it to anyone, as if it had not been delivered
+	Modified                // the attempt failed: deliver it again, counted and marked as redelivered
+)
+
+// Delivery is one message on its way to one consumer.
+type Delivery struct {
+	Consumer     *Consumer
+	Message      *message.Message // nil with BrowseEnd
+	Tag          uint64           // names the delivery to Consumer.Settle; rises by one with each delivery of a consumer, from 1
+	Redeliveries uint32           // earlier deliveries that were not accepted, over all consumers
+	Redelivered  bool             // it may have been seen before
+	BrowseEnd    bool             // a browser has seen all: nothing follows
+}
+
+// Target takes deliveries: the connection. Deliver must not block nor call
+// back; it runs under the locks of the queue and the consumer.
+type Target interface {
+	Deliver(d Delivery)
+}
+
+// Feeder is where a consumer's messages come from: a queue, or a topic's
+// subscriber.
+type Feeder interface {
+	// Dispatch delivers what is there while there is credit.
+	Dispatch()
+	// Detach ends the feeding of c.
+	Detach(c *Consumer)
+}
+
+// Broker is what queues and consumers need of the broker around them. Its
+// methods are called without locks held.
+type Broker interface {
+	// Commit queues a change for the log.
+	Commit(r store.Request)
+	// Reject ends messages that were refused: by the dead-letter policy of q.
+	Reject(q *Queue, d []Held, reason string, done store.Done, token uint64)
+	// Load brings messages of a page into memory, from seq on, and calls
+	// q.Loaded.
+	Load(q *Queue, lane uint8, seq uint64)
+	// NowMs is the time in milliseconds since the Unix epoch.
+	NowMs() int64
+}
+
+// Held is a message that a consumer holds, or that was taken out of
+// circulation for it to be ended.
+type Held struct {
+	Pos     uint64
+	Message *message.Message
+}
+
+// ErrNoDelivery is returned for a tag that names no unsettled delivery.
+var ErrNoDelivery = errors.New("no such unsettled delivery")
+
+// Consumer receives messages for one subscription. Its methods may be called
+// from any goroutine.
+type Consumer struct {
+	// Ref is the protocol's own.
+	Ref any
+
+	// Immutable.
+	broker  Broker
+	target  Target
+	window  uint32 // 0: credit comes from Grant
+	browse  bool
+	onClose func()
+
+	mu        sync.Mutex
+	credit    uint32 // without window
+	started   bool
+	closed    bool
+	unsettled uint32
+	last      uint64 // tag of the latest delivery
+	held      heldRing
+	sizes     sizeRing // instead of held, for deliveries that nothing waits for
+	feeders   []Feeder
+}
+
+// ConsumerOptions describe a consumer.
+type ConsumerOptions struct {
+	Window  uint32
+	Paused  bool
+	Browse  bool
+	Ref     any
+	Target  Target
+	OnClose func() // runs once, when the consumer is closed
+}
+
+// NewConsumer returns a consumer that nothing feeds yet.
+func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
+	return &Consumer{
+		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, browse: o.Browse,
+		started: !o.Paused, onClose: o.OnClose,
+	}
+}
+
+// AddFeeder makes f a source of c's messages. A closed consumer refuses.
+func (c *Consumer) AddFeeder(f Feeder) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.feeders = append(c.feeders, f)
+	return true
+}
+
+// Grant adds credit to a consumer without window.
+func (c *Consumer) Grant(credit uint32) {
+	c.mu.Lock()
+	c.credit += credit
+	c.mu.Unlock()
+	c.feed()
+}
+
+// Start lets a consumer that was made paused receive.
+func (c *Consumer) Start() {
+	c.mu.Lock()
+	c.started = true
+	c.mu.Unlock()
+	c.feed()
+}
+
+// feed has every source look at c's new credit.
+func (c *Consumer) feed() {
+	c.mu.Lock()
+	feeders := c.feeders // only ever replaced or appended to
+	c.mu.Unlock()
+	for _, f := range feeders {
+		f.Dispatch()
+	}
+}
+
+// ready reports whether c can take a message now. Called with c.mu held.
+func (c *Consumer) ready() bool {
+	switch {
+	case !c.started || c.closed:
+		return false
+	case c.window > 0:
+		return c.unsettled < c.window
+	}
+	return c.credit > 0
+}
+
+// Ready reports whether c can take a message now.
+func (c *Consumer) Ready() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready()
+}
+
+func (c *Consumer) spend() {
+	c.unsettled++
+	if c.window == 0 {
+		c.credit--
+	}
+	c.last++
+}
+
+// deliver hands over what q holds at pos, if there is credit.
+func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts uint32, again bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ready() {
+		return false
+	}
+	c.spend()
+	c.held.push(held{q: q, pos: pos, msg: m})
+	c.target.Deliver(Delivery{
+		Consumer: c, Message: m, Tag: c.last, Redeliveries: attempts + m.Redeliveries, Redelivered: again || attempts > 0,
+	})
+	return true
+}
+
+// Offer hands over a message that is kept nowhere: settling it only gives
+// the credit back. No more than maxBytes may be unsettled.
+func (c *Consumer) Offer(m *message.Message, maxBytes int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ready() || c.sizes.bytes > maxBytes {
+		return false
+	}
+	c.spend()
+	c.sizes.push(m.Size())
+	c.target.Deliver(Delivery{Consumer: c, Message: m, Tag: c.last})
+	return true
+}
+
+// endBrowse tells a browser that it has seen all.
+func (c *Consumer) endBrowse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.target.Deliver(Delivery{Consumer: c, BrowseEnd: true})
+	}
+}
+
+// Settle ends one delivery. done may be nil: then nobody is told. For an
+// unknown or settled tag it returns ErrNoDelivery, and done is not called.
+func (c *Consumer) Settle(tag uint64, o Outcome, done store.Done, token uint64) error {
+	c.mu.Lock()
+	if c.sizes.used {
+		ok := c.sizes.settle(tag)
+		if ok {
+			c.unsettled--
+		}
+		c.mu.Unlock()
+		return c.settledUntracked(ok, done, token)
+	}
+	h, ok := c.held.take(tag, heldOpen, heldSettled)
+	if ok {
+		c.unsettled--
+	}
+	c.mu.Unlock()
+	if !ok {
+		return ErrNoDelivery
+	}
+	c.finish(h, o, done, token)
+	c.feed()
+	return nil
+}
+
+// SettleThrough ends all unsettled deliveries up to and including tag. With
+// nothing to settle it returns ErrNoDelivery.
+func (c *Consumer) SettleThrough(tag uint64, o Outcome, done store.Done, token uint64) error {
+	c.mu.Lock()
+	if c.sizes.used {
+		n := c.sizes.settleThrough(tag)
+		c.unsettled -= uint32(n)
+		c.mu.Unlock()
+		return c.settledUntracked(n > 0, done, token)
+	}
+	var buf [16]held
+	all := c.held.takeThrough(buf[:0], tag, heldSettled)
+	c.unsettled -= uint32(len(all))
+	c.mu.Unlock()
+	switch len(all) {
+	case 0:
+		return ErrNoDelivery
+	case 1:
+		c.finish(all[0], o, done, token)
+	default:
+		c.finishAll(all, o, done, token)
+	}
+	c.feed()
+	return nil
+}
+
+func (c *Consumer) settledUntracked(ok bool, done store.Done, token uint64) error {
+	if !ok {
+		return ErrNoDelivery
+	}
+	if done != nil {
+		c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+	}
+	c.feed()
+	return nil
+}
+
+// Close ends the consumer. Its unsettled deliveries go to others, marked as
+// redelivered.
+func (c *Consumer) Close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	feeders := c.feeders
+	c.feeders = nil
+	all := c.held.takeThrough(nil, c.last, heldSettled)
+	c.unsettled = 0
+	c.mu.Unlock()
+	for _, f := range feeders {
+		f.Detach(c)
+	}
+	if len(all) > 0 {
+		c.finishAll(all, Modified, nil, 0)
+	}
+	if c.onClose != nil {
+		c.onClose()
+	}
+}
+
+// Unsettled returns how many deliveries are unsettled.
+func (c *Consumer) Unsettled() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.unsettled)
+}
+
+// finish carries out the outcome of one delivery.
+func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
+	if h.q == nil { // browsed
+		if done != nil {
+			c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+		}
+		return
+	}
+	switch o {
+	case Accepted:
+		h.q.accept(h.pos, done, token)
+	case Rejected:
+		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, "rejected by the consumer", done, token)
+	case Released:
+		h.q.release(h.pos)
+		c.tell(done, token)
+	case Modified:
+		h.q.modify(h.pos, done, token)
+	}
+}
+
+func (c *Consumer) tell(done store.Done, token uint64) {
+	if done != nil {
+		c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+	}
+}
+
+// finishAll carries out the outcome of several deliveries as one record.
+func (c *Consumer) finishAll(all []held, o Outcome, done store.Done, token uint64) {
+	if o == Rejected {
+		for len(all) > 0 {
+			q := all[0].q
+			var ds []Held
+			rest := all[:0:0]
+			for _, h := range all {
+				if h.q == q {
+					ds = append(ds, Held{h.pos, h.msg})
+				} else {
+					rest = append(rest, h)
+				}
+			}
+			all = rest
+			if len(all) > 0 {
+				c.broker.Reject(q, ds, "rejected by the consumer", nil, 0)
+			} else {
+				c.broker.Reject(q, ds, "rejected by the consumer", done, token)
+			}
+		}
+		return
+	}
+	ops := settleOps(nil, all, o)
+	if len(ops) > 0 {
+		c.broker.Commit(store.Request{Ops: ops, Durability: ackDurability(done), Done: done, Token: token})
+	} else {
+		c.tell(done, token)
+	}
+}
+
+// settleOps carries out o for transient messages at once, and returns what
+// the log has to know of durable ones.
+func settleOps(ops []store.Op, all []held, o Outcome) []store.Op {
+	for _, h := range all {
+		switch {
+		case h.q == nil:
+		case o == Released:
+			h.q.release(h.pos)
+		case isTransient(h.pos):
+			h.q.settleTransient(h.pos, o)
+		case o == Modified:
+			ops = append(ops, h.q.attemptOp(h.pos))
+		default:
+			ops = appendAck(ops, h.q.id, h.pos)
+		}
+	}
+	return ops
+}
+
+// appendAck adds an acknowledgement, to the op before it if it continues it.
+func appendAck(ops []store.Op, queue, pos uint64) []store.Op {
+	if n := len(ops); n > 0 {
+		if last := &ops[n-1]; last.Kind == store.OpAck && last.Queue == queue && last.Pos+uint64(last.N)+1 == pos {
+			last.N++
+			return ops
+		}
+	}
+	return append(ops, store.Op{Kind: store.OpAck, Queue: queue, Pos: pos})
+}
+
+// ackDurability: whoever asked to be told waits for the disk; other
+// acknowledgements ride along, since losing one means a redelivery.
+func ackDurability(done store.Done) store.Durability {
+	if done != nil {
+		return store.Synced
+	}
+	return store.Soon
+}

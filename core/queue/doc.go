@@ -1,0 +1,27 @@
+// Package queue is the one mechanism for everything that waits: queues,
+// durable and shared subscriptions, sessions' backlogs.
+//
+// # Storage
+//
+// A queue has up to ten priorities, each with two lanes: one for durable
+// messages, whose content is a deterministic function of the log, and one for
+// transient ones, which only the node that serves clients has. A message's
+// place in a lane is its seq, consecutive from 0; 64 seqs are a [page]. What
+// is kept of a page that isn't in memory is a bitmap of its live messages and
+// a few numbers, 64 bytes in all, so ten million waiting messages take some
+// ten megabytes. Bodies are in the page's window while they are needed, and in the
+// page store otherwise.
+//
+// # Delivery
+//
+// A [Consumer] has credit and a ring of unsettled deliveries; it may be
+// attached to several queues. Consumers with the same filter share a cursor: the
+// next seq to look at in each lane, and a heap of seqs behind it that came
+// back. So nothing is scanned twice, and a consumer with a filter finds its
+// message wherever it is.
+//
+// # Locks
+//
+// Order: Queue.mu, then Consumer.mu, then whatever Target.Deliver takes (the
+// connection's outbox). No I/O and no commit happens under any of them.
+package queue

@@ -1,0 +1,350 @@
+package queue
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+)
+
+// Queue is one queue. Apply* methods are the applier's; all others may be
+// called from any goroutine.
+type Queue struct {
+	// Immutable.
+	dest   message.Destination
+	broker Broker
+	budget *store.Budget
+
+	// Owned by the applier.
+	Extra   []byte // stored with the queue: what the broker has to know of it besides its name
+	Touched bool   // the broker's note that it has to be pumped
+	Listed  bool   // the broker's note that it has to be frozen
+
+	id   atomic.Uint64 // 0 until the log knows the queue
+	free atomic.Int64  // messages that could be delivered; may be read without mu
+
+	mu        sync.Mutex
+	levels    []*level // by falling priority
+	cursors   []*cursor
+	consumers []*attachment
+	browsers  []*browser
+	turn      int    // the consumer to be asked first
+	round     uint64 // of dispatching, for attachment.spent
+	starved   bool   // no consumer was ready: only they can change that
+	paused    bool
+	deleted   bool
+	changed   bool   // since the last Freeze
+	gen       uint32 // freezes so far
+	written   uint32 // the last freeze that is in the page store
+	counters  Counters
+}
+
+// level is a priority's two lanes.
+type level struct {
+	priority  uint8
+	durable   lane
+	transient lane
+}
+
+// Counters count events since the queue was made. They are stored.
+type Counters struct {
+	Enqueued, Dequeued, Dispatched, Expired, DeadLettered uint64
+}
+
+// attachment is a consumer's place in a queue.
+type attachment struct {
+	c         *Consumer
+	cursor    *cursor
+	priority  int
+	exclusive bool
+	spent     uint64 // the round in which it had nothing more to get
+}
+
+// New returns an empty queue that the log doesn't know yet.
+func New(d message.Destination, b Broker, budget *store.Budget) *Queue {
+	return &Queue{dest: d, broker: b, budget: budget}
+}
+
+// SetID gives the queue the number by which the log knows it. The applier
+// calls it.
+func (q *Queue) SetID(id uint64) {
+	q.id.Store(id)
+	q.mu.Lock()
+	q.changed = true
+	q.mu.Unlock()
+}
+
+// Destination returns the queue's name.
+func (q *Queue) Destination() message.Destination { return q.dest }
+
+// ID returns the number by which the log knows the queue, 0 if it doesn't.
+func (q *Queue) ID() uint64 { return q.id.Load() }
+
+const laneShift = 56
+
+// position names a message in its queue: the lane's number and the seq.
+func position(l *lane, seq uint64) uint64 { return uint64(l.number())<<laneShift | seq }
+
+func isTransient(pos uint64) bool { return pos>>laneShift&0x80 != 0 }
+
+func seqOf(pos uint64) uint64 { return pos & (1<<laneShift - 1) }
+
+// level returns the level of a priority, made if need be.
+func (q *Queue) level(priority uint8) *level {
+	i, ok := slices.BinarySearchFunc(q.levels, priority, func(l *level, p uint8) int { return int(p) - int(l.priority) })
+	if ok {
+		return q.levels[i]
+	}
+	l := &level{priority: priority, durable: lane{priority: priority}, transient: lane{priority: priority, transient: true}}
+	q.levels = slices.Insert(q.levels, i, l)
+	for _, c := range q.cursors {
+		c.at = slices.Insert(c.at, i, levelCursor{})
+	}
+	for _, b := range q.browsers { // their limits leave the new level out
+		b.cur.at = slices.Insert(b.cur.at, i, levelCursor{})
+	}
+	return l
+}
+
+// lane returns the lane of a position, nil if there is none.
+func (q *Queue) lane(pos uint64) (*lane, int) {
+	n := uint8(pos >> laneShift)
+	for i, l := range q.levels {
+		if l.priority == n&0x7f {
+			if n&0x80 != 0 {
+				return &l.transient, i
+			}
+			return &l.durable, i
+		}
+	}
+	return nil, 0
+}
+
+// ApplyPublish adds a durable message. byRef says that its body is to be
+// stored once for several queues, or is large.
+func (q *Queue) ApplyPublish(m *message.Message, byRef bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.level(m.Priority).durable.append(m, byRef, 0)
+	q.changed = true
+	q.added(m)
+}
+
+// EnqueueTransient adds a message that is not logged, and dispatches.
+func (q *Queue) EnqueueTransient(m *message.Message) {
+	q.mu.Lock()
+	if q.deleted {
+		q.mu.Unlock()
+		return
+	}
+	l := q.level(m.Priority)
+	l.transient.append(m, false, l.durable.next)
+	q.added(m)
+	after := q.dispatch()
+	q.mu.Unlock()
+	q.carryOut(after)
+}
+
+func (q *Queue) added(m *message.Message) {
+	q.counters.Enqueued++
+	q.free.Add(1)
+	q.budget.Add(m.Size())
+}
+
+// ApplyAck removes pos and the n messages behind it.
+func (q *Queue) ApplyAck(pos uint64, n uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range uint64(n) + 1 {
+		q.remove(pos + i)
+	}
+	q.changed = true
+}
+
+func (q *Queue) remove(pos uint64) bool {
+	l, _ := q.lane(pos)
+	if l == nil {
+		return false
+	}
+	p, bit := l.page(seqOf(pos)), uint64(1)<<(pos&pageMask)
+	taken := p != nil && p.acquired&bit != 0
+	freed, ok := l.remove(seqOf(pos))
+	if !ok {
+		return false
+	}
+	q.counters.Dequeued++
+	q.budget.Add(-freed)
+	if !taken {
+		q.free.Add(-1)
+	}
+	return true
+}
+
+// ApplyAttempt records that delivering pos failed n times, and makes it
+// available again.
+func (q *Queue) ApplyAttempt(pos uint64, n uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.setAttempts(pos, n)
+	q.giveBack(pos)
+	q.changed = true
+}
+
+func (q *Queue) setAttempts(pos uint64, n uint32) {
+	l, _ := q.lane(pos)
+	if l == nil {
+		return
+	}
+	seq := seqOf(pos)
+	if p := l.page(seq); p == nil || p.live&(1<<(seq&pageMask)) == 0 {
+		return
+	}
+	if l.attempts == nil {
+		l.attempts = make(map[uint64]uint32)
+	}
+	l.attempts[seq] = n
+	l.touch(seq)
+}
+
+// giveBack makes an acquired message available to every cursor.
+func (q *Queue) giveBack(pos uint64) {
+	l, i := q.lane(pos)
+	if l == nil {
+		return
+	}
+	seq := seqOf(pos)
+	p, bit := l.page(seq), uint64(1)<<(seq&pageMask)
+	if p == nil || p.live&bit == 0 || p.acquired&bit == 0 {
+		return
+	}
+	p.acquired &^= bit
+	q.free.Add(1)
+	for _, c := range q.cursors {
+		if l.transient {
+			c.at[i].transient.giveBack(seq)
+		} else {
+			c.at[i].durable.giveBack(seq)
+		}
+	}
+}
+
+// accept removes a delivered message for good.
+func (q *Queue) accept(pos uint64, done store.Done, token uint64) {
+	if isTransient(pos) {
+		q.settleTransient(pos, Accepted)
+		if done != nil {
+			q.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+		}
+		return
+	}
+	q.broker.Commit(store.Request{
+		Op: store.Op{Kind: store.OpAck, Queue: q.ID(), Pos: pos}, Durability: ackDurability(done), Done: done, Token: token,
+	})
+}
+
+// release gives a message back as if it had not been delivered.
+func (q *Queue) release(pos uint64) {
+	q.mu.Lock()
+	q.giveBack(pos)
+	q.starved = false
+	after := q.dispatch()
+	q.mu.Unlock()
+	q.carryOut(after)
+}
+
+// modify gives a message back, counted as a failed delivery.
+func (q *Queue) modify(pos uint64, done store.Done, token uint64) {
+	if isTransient(pos) {
+		q.settleTransient(pos, Modified)
+		if done != nil {
+			q.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+		}
+		return
+	}
+	q.broker.Commit(store.Request{Op: q.attemptOp(pos), Durability: ackDurability(done), Done: done, Token: token})
+}
+
+// attemptOp is one more failed delivery of pos. The message stays acquired
+// until the op is applied.
+func (q *Queue) attemptOp(pos uint64) store.Op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var n uint32
+	if l, _ := q.lane(pos); l != nil {
+		n = l.attempts[seqOf(pos)]
+	}
+	return store.Op{Kind: store.OpAttempt, Queue: q.ID(), Pos: pos, N: n + 1}
+}
+
+// settleTransient ends a delivery of a message that the log doesn't know.
+func (q *Queue) settleTransient(pos uint64, o Outcome) {
+	q.mu.Lock()
+	switch o {
+	case Accepted, Rejected:
+		q.remove(pos)
+	case Modified:
+		if l, _ := q.lane(pos); l != nil {
+			q.setAttempts(pos, l.attempts[seqOf(pos)]+1)
+		}
+		q.giveBack(pos)
+	case Released:
+		q.giveBack(pos)
+	}
+	q.starved = false
+	after := q.dispatch()
+	q.mu.Unlock()
+	q.carryOut(after)
+}
+
+// Remove ends messages that are held: durable ones by the ops it returns.
+func (q *Queue) Remove(ops []store.Op, ds []Held) []store.Op {
+	for _, d := range ds {
+		if isTransient(d.Pos) {
+			q.settleTransient(d.Pos, Accepted)
+		} else {
+			ops = appendAck(ops, q.ID(), d.Pos)
+		}
+	}
+	return ops
+}
+
+// SetPaused stops or restarts deliveries.
+func (q *Queue) SetPaused(on bool) {
+	q.mu.Lock()
+	q.paused = on
+	q.mu.Unlock()
+	q.Dispatch()
+}
+
+// ApplyDelete empties the queue and ends its deliveries.
+func (q *Queue) ApplyDelete() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.deleted, q.changed = true, true
+	for _, lv := range q.levels {
+		for _, l := range []*lane{&lv.durable, &lv.transient} {
+			q.budget.Add(-l.clear())
+		}
+	}
+	q.free.Store(0)
+}
+
+// Stats is a queue's state at a moment.
+type Stats struct {
+	Counters
+	Messages, InFlight, Consumers, MemoryBytes int
+}
+
+// Stats returns the queue's figures.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := Stats{Counters: q.counters, Consumers: len(q.consumers)}
+	for _, lv := range q.levels {
+		s.Messages += int(lv.durable.live + lv.transient.live)
+	}
+	s.InFlight = s.Messages - int(q.free.Load())
+	return s
+}

@@ -1,0 +1,39 @@
+package store
+
+// applyLoop turns committed records into state, has the effects carried out,
+// and tells those who wait.
+func (s *Store) applyLoop() {
+	for b := range s.batches {
+		s.applyBatch(b)
+		s.free <- b
+	}
+}
+
+func (s *Store) applyBatch(b *batch) {
+	for i := range b.reqs {
+		if r := &b.reqs[i]; r.err == nil {
+			s.apply(r)
+		}
+	}
+	// Producers first: what they send next can be on its way to the disk
+	// while consumers are served.
+	for i := range b.reqs {
+		b.reqs[i].complete(b.reqs[i].err)
+		b.reqs[i] = Request{}
+	}
+	s.waiting.Add(-b.size)
+	s.machine.Settle()
+	s.maybeCheckpoint(b.pos)
+}
+
+func (s *Store) apply(r *Request) {
+	if r.Ops == nil {
+		if r.Op.Kind != 0 {
+			s.machine.Apply(&r.Op)
+		}
+		return
+	}
+	for i := range r.Ops {
+		s.machine.Apply(&r.Ops[i])
+	}
+}

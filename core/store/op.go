@@ -1,0 +1,173 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+)
+
+// OpKind says what an Op changes. The numbers are part of the log's format.
+type OpKind uint8
+
+// The kinds.
+const (
+	// OpPublish stores Msg in the queue that its destination names, or in
+	// every durable subscription whose filter selects it.
+	OpPublish OpKind = iota + 1
+	// OpAck removes position Pos and the N behind it from queue Queue.
+	OpAck
+	// OpAttempt sets the number of failed deliveries of Pos in Queue to N and
+	// makes the message available again.
+	OpAttempt
+	// OpCreate makes the queue named in Data.
+	OpCreate
+	// OpDelete removes queue Queue with all that is in it.
+	OpDelete
+	// OpSubscribe makes or changes the durable subscription described in Data.
+	OpSubscribe
+	// OpUnsubscribe removes durable subscription Queue.
+	OpUnsubscribe
+	// OpTransient passes a message through the batch in order, without
+	// logging it: for a non-persistent message behind persistent ones of the
+	// same session.
+	OpTransient
+)
+
+// Op is one change of state. Only the fields that its kind names are used.
+type Op struct {
+	Kind  OpKind
+	N     uint32
+	Queue uint64
+	Pos   uint64
+	Msg   *message.Message
+	Data  []byte
+}
+
+// logged reports whether the op is part of the log.
+func (o *Op) logged() bool { return o.Kind != 0 && o.Kind != OpTransient }
+
+// storesMessage reports whether the op needs room on disk that consuming
+// messages would not give back at once.
+func (o *Op) storesMessage() bool { return o.Kind == OpPublish || o.Kind == OpSubscribe }
+
+// ErrOp is wrapped by every error of DecodeOps.
+var ErrOp = errors.New("malformed record")
+
+// appendHead appends what stands before a publish's message bytes, or the
+// whole of any other op.
+//
+// Format of a record: its ops one after another. An op is its kind (one
+// byte), then for publish: uvarint length and the message's raw bytes; ack
+// and attempt: uvarint queue, position and N; delete, unsubscribe: uvarint
+// queue; create, subscribe: uvarint length and data.
+func (o *Op) appendHead(b []byte) []byte {
+	b = append(b, byte(o.Kind))
+	switch o.Kind {
+	case OpPublish:
+		b = binary.AppendUvarint(b, uint64(len(o.Msg.Raw())))
+	case OpAck, OpAttempt:
+		b = binary.AppendUvarint(b, o.Queue)
+		b = binary.AppendUvarint(b, o.Pos)
+		b = binary.AppendUvarint(b, uint64(o.N))
+	case OpDelete, OpUnsubscribe:
+		b = binary.AppendUvarint(b, o.Queue)
+	case OpCreate, OpSubscribe:
+		b = binary.AppendUvarint(b, uint64(len(o.Data)))
+		b = append(b, o.Data...)
+	case OpTransient:
+		panic("store: a transient op is never encoded")
+	}
+	return b
+}
+
+// AppendOps appends the record of ops.
+func AppendOps(b []byte, ops []Op) []byte {
+	for i := range ops {
+		if !ops[i].logged() {
+			continue
+		}
+		b = ops[i].appendHead(b)
+		if ops[i].Kind == OpPublish {
+			b = append(b, ops[i].Msg.Raw()...)
+		}
+	}
+	return b
+}
+
+// DecodeOps reads a record. It appends to ops. Messages and data point into
+// rec, which the caller must not change afterwards.
+func DecodeOps(ops []Op, rec []byte) ([]Op, error) {
+	if len(rec) == 0 {
+		return ops, fmt.Errorf("%w: empty", ErrOp)
+	}
+	r := opReader{rec: rec, b: rec}
+	for len(r.b) > 0 {
+		op, err := r.next()
+		if err != nil {
+			return ops, fmt.Errorf("%w at byte %d: %w", ErrOp, len(rec)-len(r.b), err)
+		}
+		ops = append(ops, op)
+	}
+	return ops, nil
+}
+
+var errShort = errors.New("ends too early")
+
+type opReader struct {
+	rec, b []byte
+	failed bool
+}
+
+func (r *opReader) next() (Op, error) {
+	op := Op{Kind: OpKind(r.b[0])}
+	r.b = r.b[1:]
+	switch op.Kind {
+	case OpPublish:
+		raw := r.bytes()
+		if r.failed {
+			return op, errShort
+		}
+		m, err := message.Decode(raw)
+		if err != nil {
+			return op, err
+		}
+		op.Msg = m
+	case OpAck, OpAttempt:
+		op.Queue, op.Pos, op.N = r.uvarint(), r.uvarint(), uint32(r.uvarint())
+	case OpDelete, OpUnsubscribe:
+		op.Queue = r.uvarint()
+	case OpCreate, OpSubscribe:
+		op.Data = r.bytes()
+	case OpTransient:
+		return op, errors.New("a transient op in the log")
+	default:
+		return op, fmt.Errorf("unknown kind %d: written by a newer version?", op.Kind)
+	}
+	if r.failed {
+		return op, errShort
+	}
+	return op, nil
+}
+
+func (r *opReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.failed = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *opReader) bytes() []byte {
+	n := r.uvarint()
+	if r.failed || n > uint64(len(r.b)) {
+		r.failed = true
+		return nil
+	}
+	p := r.b[:n:n]
+	r.b = r.b[n:]
+	return p
+}

@@ -1,0 +1,96 @@
+package topic
+
+import (
+	"sync"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+)
+
+// Binding is a queue that gets what is published to the topics that a pattern
+// names: a durable subscription.
+type Binding struct {
+	Queue   *queue.Queue
+	Pattern string
+	Filter  queue.Filter
+}
+
+// Table knows who gets what is published. Bindings are changed by the applier
+// only, so that Routes within Apply is deterministic.
+type Table struct {
+	mu       sync.RWMutex
+	subs     *Trie[*Subscriber]
+	bindings *Trie[*Binding]
+	cache    map[string]*Routes // emptied by every change
+
+	published atomic.Uint64
+}
+
+// Routes are the subscriptions that one topic's messages go to. They are
+// immutable.
+type Routes struct {
+	Subscribers []*Subscriber
+	Bindings    []*Binding
+}
+
+// maxCached bounds the cache of routes: topics are made by clients.
+const maxCached = 10_000
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{subs: NewTrie[*Subscriber](), bindings: NewTrie[*Binding](), cache: map[string]*Routes{}}
+}
+
+// Subscribe adds a non-durable subscription.
+func (t *Table) Subscribe(pattern string, s *Subscriber) {
+	t.change(func() { t.subs.Insert(pattern, s) })
+}
+
+// Unsubscribe removes it.
+func (t *Table) Unsubscribe(pattern string, s *Subscriber) {
+	t.change(func() { t.subs.Remove(pattern, s) })
+}
+
+// Bind adds a binding.
+func (t *Table) Bind(b *Binding) { t.change(func() { t.bindings.Insert(b.Pattern, b) }) }
+
+// Unbind removes it.
+func (t *Table) Unbind(b *Binding) { t.change(func() { t.bindings.Remove(b.Pattern, b) }) }
+
+func (t *Table) change(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f()
+	clear(t.cache)
+}
+
+// Routes returns who gets what is published to the topic of that name.
+func (t *Table) Routes(name string) *Routes {
+	t.mu.RLock()
+	r := t.cache[name]
+	t.mu.RUnlock()
+	if r != nil {
+		return r
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r = &Routes{}
+	t.subs.Match(name, func(s *Subscriber) { r.Subscribers = append(r.Subscribers, s) })
+	t.bindings.Match(name, func(b *Binding) { r.Bindings = append(r.Bindings, b) })
+	if len(t.cache) >= maxCached {
+		clear(t.cache)
+	}
+	t.cache[name] = r
+	return r
+}
+
+// Publish gives m to the non-durable subscriptions. It returns one that is
+// slow, if there is any.
+func (r *Routes) Publish(m *message.Message) (slow *Subscriber) {
+	for _, s := range r.Subscribers {
+		if s.Publish(m) {
+			slow = s
+		}
+	}
+	return slow
+}
