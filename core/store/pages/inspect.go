@@ -73,6 +73,9 @@ func inspect(dir string, how Verify) (*inventory, error) {
 	if !v.readManifest(dir, sizes) {
 		return v, nil
 	}
+	if !v.used && len(v.tables) > 0 {
+		v.report(damaged(checkpointFile, "the file is missing")) // the first Begin writes it, before Badger
+	}
 	v.verifyMems(dir)
 	v.verifyTables(dir, how, sizes)
 	return v, nil

@@ -1,0 +1,177 @@
+package pages
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+func FuzzCheckpointFile(f *testing.F) {
+	whole := checkpoint{completed: mark(7), intent: 9, manifest: 4711}.encode()
+	f.Add(whole)
+	f.Add(checkpoint{}.encode())
+	f.Add(whole[:59])
+	f.Add(append(slices.Clone(whole), 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := decodeCheckpoint(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(c.encode(), b) {
+			t.Fatalf("%x decodes as %+v, which encodes as %x", b, c, c.encode())
+		}
+	})
+}
+
+func FuzzValue(f *testing.F) {
+	f.Add([]byte("key"), []byte("value"), uint64(3))
+	f.Add([]byte("k"), []byte{}, uint64(1<<63))
+	f.Fuzz(func(t *testing.T, key, value []byte, version uint64) {
+		sealed := appendSealed([]byte("x"), key, value, version)[1:]
+		if got, ok := unseal(key, sealed, version); !ok || !bytes.Equal(got, value) {
+			t.Fatalf("%x comes back as %x, %v", value, got, ok)
+		}
+		if _, ok := unseal(key, sealed, version+1); ok {
+			t.Fatal("another version is accepted")
+		}
+		for i := range sealed {
+			sealed[i] ^= 1
+			if _, ok := unseal(key, sealed, version); ok {
+				t.Fatalf("a flipped bit at %d is accepted", i)
+			}
+			sealed[i] ^= 1
+			if i == 64 {
+				break
+			}
+		}
+		_, _ = unseal(key, value, version)
+	})
+}
+
+func FuzzUsage(f *testing.F) {
+	u := usage{dead: 5}
+	u.put([]byte{4}, 100)
+	f.Add(u.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		u := decodeUsage(b)
+		if again := decodeUsage(u.append(nil)); again != u {
+			t.Fatalf("%+v comes back as %+v", u, again)
+		}
+	})
+}
+
+// memEntryBytes is an entry of a memory table's log, as Badger writes it.
+func memEntryBytes(meta byte, key, value string) []byte {
+	b := []byte{meta, 0}
+	b = binary.AppendUvarint(b, uint64(len(key)))
+	b = binary.AppendUvarint(b, uint64(len(value)))
+	b = append(b, 0)
+	b = append(b, key+value...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func FuzzMemLog(f *testing.F) {
+	head := make([]byte, memHeader)
+	txn := slices.Concat(memEntryBytes(memTxn, "key12345678", "value"), memEntryBytes(memEnd, "!badger!txn", "9"))
+	f.Add(slices.Concat(head, txn, txn))
+	f.Add(slices.Concat(head, txn, make([]byte, 50)))
+	f.Add(slices.Concat(head, txn, make([]byte, 50), []byte{1}))
+	f.Add(slices.Concat(head, txn, txn[:len(txn)-1]))
+	f.Add(slices.Concat(head, memEntryBytes(memTxn, "key12345678", "value")))
+	f.Add(head[:5])
+	f.Add(binary.AppendUvarint(append(slices.Clone(head), memTxn, 0, 3), 1<<62))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := allocatedBytes()
+		err := verifyMemLog(bufio.NewReaderSize(bytes.NewReader(b), 64<<10), int64(len(b)))
+		if used := allocatedBytes() - before; used > 1<<20+uint64(len(b))*8 {
+			t.Fatalf("%d bytes of memory for %d", used, len(b))
+		}
+		if err == nil && len(b) < memHeader {
+			t.Fatal("a log without a header is whole")
+		}
+	})
+}
+
+func allocatedBytes() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+func FuzzTable(f *testing.F) {
+	table := smallTable(f)
+	f.Add(table)
+	f.Add(table[:len(table)-1])
+	f.Add(table[len(table)/2:])
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := allocatedBytes()
+		err := guarded("fuzz", func() error { return verifyTable(bytes.NewReader(b), int64(len(b)), true) })
+		if used := allocatedBytes() - before; used > 1<<20+uint64(len(b))*8 {
+			t.Fatalf("%d bytes of memory for %d", used, len(b))
+		}
+		if err == nil && !bytes.Equal(b, table) {
+			t.Logf("another table: %d bytes", len(b))
+		}
+	})
+}
+
+// smallTable is a table file that Badger wrote.
+func smallTable(f *testing.F) []byte {
+	f.Helper()
+	dir := f.TempDir()
+	s, err := Open(smallOptions(dir))
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := checkpointOf(s, 1, put("\x02a", "1"), put("\x02b", "22"), del("\x02c")); err != nil {
+		f.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		f.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Clean(named(f, dir, "*.sst")))
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := verifyTable(bytes.NewReader(b), int64(len(b)), true); err != nil {
+		f.Fatalf("a table that Badger wrote: %v", err)
+	}
+	return b
+}
+
+func TestMemoryTableLogs(t *testing.T) {
+	head := make([]byte, memHeader)
+	entry := memEntryBytes(memTxn, "key12345678", "value")
+	txn := slices.Concat(entry, memEntryBytes(memEnd, "!badger!txn", "9"))
+	flipped := slices.Clone(txn)
+	flipped[10] ^= 1
+	for _, c := range []struct {
+		name  string
+		log   []byte
+		whole bool
+	}{
+		{"two transactions to the end of the file", slices.Concat(head, txn, txn), true},
+		{"zeros behind the last", slices.Concat(head, txn, make([]byte, 200_000)), true},
+		{"no transaction", head, true},
+		{"bytes behind the zeros", slices.Concat(head, txn, make([]byte, 200_000), []byte{1}), false},
+		{"a transaction without its end", slices.Concat(head, txn, entry), false},
+		{"a transaction without its end before zeros", slices.Concat(head, txn, entry, make([]byte, 99)), false},
+		{"a cut entry", slices.Concat(head, txn, txn[:len(txn)-1]), false},
+		{"a flipped bit", slices.Concat(head, flipped, txn), false},
+		{"a length that is too long", binary.AppendUvarint(append(slices.Clone(head), memTxn, 0, 3), 1<<62), false},
+		{"half a header", head[:5], false},
+	} {
+		err := verifyMemLog(bufio.NewReader(bytes.NewReader(c.log)), int64(len(c.log)))
+		if (err == nil) != c.whole {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
