@@ -98,7 +98,10 @@ func (c *connection) setSocketOptions() {
 	}
 	err := tcp.SetNoDelay(c.listener.cfg.NoDelay)
 	if c.listener.cfg.KeepAlive {
-		err = errors.Join(err, tcp.SetKeepAliveConfig(acceptKeepAlive))
+		// How soon and how often the kernel asks a silent peer whether it is there.
+		err = errors.Join(err, tcp.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4,
+		}))
 	}
 	if err != nil { // the client has gone: reading will tell
 		c.listener.log.Debug("setting socket options failed", "conn", c.id, "error", err)

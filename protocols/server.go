@@ -52,10 +52,6 @@ type Server struct {
 // ErrServerClosed is returned by Start after Close or Drain.
 var ErrServerClosed = errors.New("listeners are closed")
 
-// acceptKeepAlive is how soon and how often the kernel asks a silent peer
-// whether it is still there.
-var acceptKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4}
-
 // NewServer returns a Server without listeners.
 func NewServer(o Options) *Server {
 	s := &Server{opts: o, log: o.Logger, wheel: o.Wheel, listen: listenTCP}
