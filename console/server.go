@@ -1,0 +1,143 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Bounds of a request: the console talks to probes, scrapers and browsers.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// Server is a running console.
+type Server struct {
+	source  Source
+	log     *slog.Logger
+	http    http.Server
+	address net.Addr
+	served  chan error // the end of Serve
+}
+
+// Start listens on address and serves until Close. Port 0 takes a free one,
+// which Addr tells.
+func Start(ctx context.Context, address string, source Source, log *slog.Logger) (*Server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{source: source, log: log, address: listener.Addr(), served: make(chan error, 1)}
+	s.http = http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() { s.served <- s.http.Serve(listener) }()
+	return s, nil
+}
+
+// Addr is where the console listens.
+func (s *Server) Addr() net.Addr { return s.address }
+
+// Close lets requests end until ctx does, then cuts them off.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /startupz", s.startupz)
+	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /style.css", s.style)
+	mux.HandleFunc("GET /", s.index)
+	return mux
+}
+
+// reply sends a whole answer with the headers that every answer has.
+func reply(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone, and nobody else needs it
+}
+
+func replyText(w http.ResponseWriter, status int, text string) {
+	reply(w, status, "text/plain; charset=utf-8", []byte(text))
+}
+
+// healthz says that the process is alive and answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	replyText(w, http.StatusOK, "ok\n")
+}
+
+// startupz says whether the broker has finished starting.
+func (s *Server) startupz(w http.ResponseWriter, _ *http.Request) {
+	if !s.source.Started() {
+		replyText(w, http.StatusServiceUnavailable, "starting\n")
+		return
+	}
+	replyText(w, http.StatusOK, "started\n")
+}
+
+// readyz says whether the broker can take traffic; ?verbose lists the checks.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	checks := s.source.Checks()
+	status, text := http.StatusOK, "ready\n"
+	if !s.ready(checks) {
+		status, text = http.StatusServiceUnavailable, "not ready\n"
+	}
+	b := bytes.NewBufferString(text)
+	for _, c := range checks {
+		switch {
+		case c.Err != nil:
+			fmt.Fprintf(b, "[-] %s: %v\n", c.Name, c.Err)
+		case r.URL.Query().Has("verbose"):
+			fmt.Fprintf(b, "[+] %s\n", c.Name)
+		}
+	}
+	reply(w, status, "text/plain; charset=utf-8", b.Bytes())
+}
+
+func (s *Server) ready(checks []Check) bool {
+	for _, c := range checks {
+		if c.Err != nil {
+			return false
+		}
+	}
+	return s.source.Started()
+}
+
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	stats := s.source.Stats()
+	var e exposition
+	writeMetrics(&e, &stats)
+	writeRuntime(&e)
+	writeProcess(&e)
+	reply(w, http.StatusOK, expositionType, e.Bytes())
+}

@@ -1,0 +1,215 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fixed is a Source that says what it was told.
+type fixed struct {
+	stats    Stats
+	checks   []Check
+	starting bool
+}
+
+func (f *fixed) Stats() Stats    { return f.stats }
+func (f *fixed) Checks() []Check { return f.checks }
+func (f *fixed) Started() bool   { return !f.starting }
+
+func start(t *testing.T, source Source) *Server {
+	t.Helper()
+	s, err := Start(t.Context(), "127.0.0.1:0", source, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func ask(t *testing.T, s *Server, method, path string) (status int, header http.Header, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Addr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(b)
+}
+
+func TestProbesSayWhatTheBrokerSays(t *testing.T) {
+	good := []Check{{Name: "store"}, {Name: "listeners"}}
+	bad := []Check{{Name: "store", Err: errors.New("the disk is full")}, {Name: "listeners"}}
+	for _, test := range []struct {
+		name, path, want string
+		status           int
+		source           fixed
+	}{
+		{"alive", "/healthz", "ok\n", 200, fixed{checks: bad, starting: true}},
+		{"started", "/startupz", "started\n", 200, fixed{}},
+		{"starting", "/startupz", "starting\n", 503, fixed{starting: true}},
+		{"ready", "/readyz", "ready\n", 200, fixed{checks: good}},
+		{"ready in words", "/readyz?verbose", "ready\n[+] store\n[+] listeners\n", 200, fixed{checks: good}},
+		{"not ready", "/readyz", "not ready\n[-] store: the disk is full\n", 503, fixed{checks: bad}},
+		{"not ready in words", "/readyz?verbose", "not ready\n[-] store: the disk is full\n[+] listeners\n", 503, fixed{checks: bad}},
+		{"not ready while starting", "/readyz", "not ready\n", 503, fixed{checks: good, starting: true}},
+		{"nothing there", "/admin", "nothing here: try / or /metrics\n", 404, fixed{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status, _, body := ask(t, start(t, &test.source), http.MethodGet, test.path)
+			if status != test.status || body != test.want {
+				t.Errorf("got %d %q, want %d %q", status, body, test.status, test.want)
+			}
+		})
+	}
+}
+
+func TestOnlyReadingIsAllowed(t *testing.T) {
+	s := start(t, &fixed{})
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		if status, _, _ := ask(t, s, method, "/metrics"); status != http.StatusMethodNotAllowed {
+			t.Errorf("%s is answered with %d", method, status)
+		}
+	}
+}
+
+func sampleStats() Stats {
+	return Stats{
+		Name: "north <1>", Version: "1.2.3", Role: "master", StartedAt: time.UnixMilli(1_700_000_000_500),
+		Listeners:    []Listener{{Name: "stomp:61613", Address: "127.0.0.1:61613", Connections: 3, Opened: 9, BytesIn: 100, BytesOut: 200}},
+		Protocols:    []Protocol{{Name: "stomp", Connections: 3, Received: 40, Delivered: 41}},
+		Rejected:     []Count{{Reason: "max_connections", Total: 2}},
+		Dropped:      []Count{{Reason: "slow_consumer", Total: 5}},
+		DeadLetter:   []Count{{Reason: "rejected", Total: 6}},
+		Acknowledged: 38, Redelivered: 1, Expired: 7,
+		Queues: 2, Topics: 1, Subscriptions: 4, QueueMessages: 12, QueueInflight: 3, QueueConsumers: 8, BlockedProducers: 1,
+		MemoryUsed: 4096, MemoryLimit: 1 << 20, StoreSize: 5 << 20, DiskFree: 1 << 40,
+		StoreSync: Histogram{Bounds: []float64{0.001, 0.01}, Counts: []uint64{5, 2, 1}, Sum: 0.25},
+	}
+}
+
+func TestMetricsAreAsTheyWere(t *testing.T) {
+	var e exposition
+	stats := sampleStats()
+	writeMetrics(&e, &stats)
+	golden := filepath.Join("testdata", "metrics.txt")
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), e.String()); diff != "" {
+		t.Errorf("%s differs:\n%s", golden, diff)
+	}
+}
+
+func TestUnknownValuesAreLeftOut(t *testing.T) {
+	var e exposition
+	writeMetrics(&e, &Stats{DiskFree: -1})
+	for _, name := range []string{"disk_free_bytes", "memory_limit_bytes", "fsync_duration"} {
+		if strings.Contains(e.String(), name) {
+			t.Errorf("%s is there", name)
+		}
+	}
+}
+
+var sampleLine = regexp.MustCompile(`^[a-z_]+(\{([a-z_]+="([^"\\\n]|\\.)*",?)+\})? (\+Inf|-?[0-9][0-9.e+-]*)$`)
+
+func TestEveryLineOfAScrapeIsWellFormed(t *testing.T) {
+	stats := sampleStats()
+	stats.Rejected = []Count{{Reason: "a \"b\" \\ \n\xff", Total: 1}}
+	status, header, body := ask(t, start(t, &fixed{stats: stats}), http.MethodGet, "/metrics")
+	if status != 200 || header.Get("Content-Type") != expositionType {
+		t.Fatalf("got %d %s", status, header.Get("Content-Type"))
+	}
+	typed := ""
+	seen := map[string]bool{}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if fields := strings.Fields(line); strings.HasPrefix(line, "# TYPE ") {
+			typed = fields[2]
+			if seen[typed] {
+				t.Errorf("family %s comes twice", typed)
+			}
+			seen[typed] = true
+			continue
+		}
+		if strings.HasPrefix(line, "# HELP ") {
+			continue
+		}
+		if !sampleLine.MatchString(line) || !strings.HasPrefix(line, typed) {
+			t.Errorf("line %q of family %s", line, typed)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "go_memstats_heap_alloc_bytes", "entrepot_connections"} {
+		if !seen[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+func TestProcessTimesAreReadFromProc(t *testing.T) {
+	line := "42 (a (b) c) S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 7 0 12345 1000000 2048 18446744073709551615 1"
+	got, ok := parseStat([]byte(line))
+	if want := (processStat{ticks: 200, threads: 7, pages: 2048}); !ok || got != want {
+		t.Errorf("got %+v %v, want %+v", got, ok, want)
+	}
+	for _, broken := range []string{"", "42 (a", "42 (a) S 1", strings.Replace(line, " 150 ", " x ", 1)} {
+		if _, ok := parseStat([]byte(broken)); ok {
+			t.Errorf("%q is taken", broken)
+		}
+	}
+}
+
+func TestPageShowsTheBrokerAndEscapesNames(t *testing.T) {
+	s := start(t, &fixed{stats: sampleStats(), checks: []Check{{Name: "store", Err: errors.New("<script>")}}})
+	status, header, body := ask(t, s, http.MethodGet, "/")
+	if status != 200 || header.Get("Content-Security-Policy") == "" {
+		t.Fatalf("got %d, %v", status, header)
+	}
+	for _, want := range []string{"north &lt;1&gt;", "&lt;script&gt;", "Not ready", "127.0.0.1:61613", "5.0 MiB"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(body, "<script>") {
+		t.Error("a name became markup")
+	}
+	if status, header, _ := ask(t, s, http.MethodGet, "/style.css"); status != 200 || !strings.HasPrefix(header.Get("Content-Type"), "text/css") {
+		t.Errorf("the style sheet is %d %s", status, header.Get("Content-Type"))
+	}
+}
+
+func TestPortInUseIsAnError(t *testing.T) {
+	s := start(t, &fixed{})
+	if _, err := Start(t.Context(), s.Addr().String(), &fixed{}, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("two consoles share a port")
+	}
+}

@@ -1,0 +1,85 @@
+package console
+
+import "time"
+
+// Source is the running broker as the console sees it. Its methods are called
+// from many goroutines.
+type Source interface {
+	// Stats returns counters and gauges of one moment.
+	Stats() Stats
+	// Checks returns every condition of being ready, in a fixed order.
+	Checks() []Check
+	// Started reports whether the broker has finished starting; it never
+	// becomes false again.
+	Started() bool
+}
+
+// Check is one condition of being ready.
+type Check struct {
+	Name string // "store"
+	Err  error  // nil if it holds; the text is for operators
+}
+
+// Stats is what the broker has counted. Totals only grow.
+type Stats struct {
+	Name      string
+	Version   string
+	Role      string // "master"
+	StartedAt time.Time
+
+	Listeners  []Listener
+	Protocols  []Protocol
+	Rejected   []Count // connections, by reason
+	Dropped    []Count // messages, by reason
+	DeadLetter []Count // messages, by reason
+
+	Acknowledged uint64
+	Redelivered  uint64
+	Expired      uint64
+
+	Queues           int
+	Topics           int
+	Subscriptions    int // durable ones
+	QueueMessages    int64
+	QueueInflight    int64
+	QueueConsumers   int
+	BlockedProducers int   // connections whose sends are held back
+	MemoryUsed       int64 // bytes of waiting messages
+	MemoryLimit      int64 // bytes; 0 for none
+	StoreSize        int64 // bytes on disk
+	DiskFree         int64 // bytes; negative if it isn't known
+	StoreSync        Histogram
+	ReloadFailed     bool // the last SIGHUP changed nothing
+}
+
+// Listener is an open port and what its connections did.
+type Listener struct {
+	Name        string // "stomp:61613"
+	Address     string
+	Connections int
+	Opened      uint64 // refused ones included
+	BytesIn     uint64
+	BytesOut    uint64
+}
+
+// Protocol is what the clients of one protocol did.
+type Protocol struct {
+	Name        string
+	Connections int
+	Received    uint64 // messages
+	Delivered   uint64
+}
+
+// Count is a total for one reason out of a fixed set.
+type Count struct {
+	Reason string
+	Total  uint64
+}
+
+// Histogram counts durations. Counts has one number more than Bounds: the
+// last is for what is longer than every bound.
+type Histogram struct {
+	Bounds []float64 // seconds, rising
+	Counts []uint64
+	Sum    float64 // seconds
+}
