@@ -130,9 +130,6 @@ func (f *Fake) Crash(seed uint64) {
 // crash decides for each unsynced sector whether it had reached the platter. How likely that is differs from
 // crash to crash, so that "nearly everything" and "nearly nothing" are both tried.
 func (n *inode) crash(rnd *rand.Rand) {
-	if len(n.dirty) == 0 && len(n.cache) == len(n.platter) {
-		return
-	}
 	unit := int64(1)
 	if rnd.IntN(2) == 0 {
 		unit = 8

@@ -52,8 +52,9 @@ type segment struct {
 	end    int64    // behind the last frame
 	last   Position // at end
 	spots  []spot
-	pins   int  // readers that use the file now
-	sealed bool // as the survey found it
+	pins   int    // readers that use the file now
+	seed   uint32 // of the CRC of marks, see markSeed
+	sealed bool   // as the survey found it
 
 	scratch [markLen]byte // for writeMark, which must not allocate
 }
@@ -99,7 +100,7 @@ func (s *segment) cut(pos Position, offset int64) {
 // writeMark writes the next durable mark. It is not synced.
 func (s *segment) writeMark(state markState, pos Position, end int64) error {
 	m := mark{state: state, counter: s.mark.counter + 1, pos: pos, end: end}
-	m.encode(s.scratch[:], markSeed(s.log, s.id))
+	m.encode(s.scratch[:], s.seed)
 	if _, err := s.file.WriteAt(s.scratch[:], markOffset(m.counter)); err != nil {
 		return fmt.Errorf("write durable mark: %w", err)
 	}
@@ -110,6 +111,7 @@ func (s *segment) writeMark(state markState, pos Position, end int64) error {
 // empty writes a header without frames and blank marks, and syncs it.
 func (s *segment) empty() error {
 	s.state, s.prev, s.mark = segmentEmpty, Position{}, mark{}
+	s.seed = markSeed(s.log, s.id)
 	if _, err := s.file.WriteAt(s.encodeBlock(), 0); err != nil {
 		return fmt.Errorf("write header of an empty segment: %w", err)
 	}

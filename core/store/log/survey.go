@@ -164,9 +164,9 @@ func (v *survey) readBlock(s *segment, name string) error {
 	}
 	s.header = h
 	s.rewind()
-	seed := markSeed(h.log, h.id)
-	a, okA := decodeMark(b[disk.SectorSize:], seed)
-	c, okC := decodeMark(b[2*disk.SectorSize:], seed)
+	s.seed = markSeed(h.log, h.id)
+	a, okA := decodeMark(b[disk.SectorSize:], s.seed)
+	c, okC := decodeMark(b[2*disk.SectorSize:], s.seed)
 	switch {
 	case !okA && !okC:
 		damage.What, damage.Offset = "both durable marks are unreadable", disk.SectorSize
