@@ -5,27 +5,33 @@ import (
 	"net"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
 )
 
-// Outcome is what a consumer says of a delivery.
-type Outcome uint8
+// Words of the core that frontends need, under one roof.
+type (
+	// Outcome is what a consumer says of a delivery.
+	Outcome = queue.Outcome
+	// Consumer receives messages for one subscription.
+	Consumer = queue.Consumer
+	// Delivery is one message on its way to one consumer.
+	Delivery = queue.Delivery
+	// Done learns what became of an operation. Complete is called once for
+	// each operation, for the operations of a session in their order, when
+	// what an acknowledgement would promise is true. It must not block: it
+	// runs on the goroutine that serves the whole broker, or on the caller's.
+	// token is the caller's own.
+	Done = store.Done
+)
 
 // The outcomes.
 const (
-	Accepted Outcome = iota // it was consumed: remove it
-	Rejected                // it never will be: dead-letter it
-	Released                // it was not looked at: give it to anyone, as if it had not been delivered
-	Modified                // the attempt failed: deliver it again, counted and marked as redelivered
+	Accepted = queue.Accepted
+	Rejected = queue.Rejected
+	Released = queue.Released
+	Modified = queue.Modified
 )
-
-// Done learns what became of an operation. Complete is called once for each
-// operation, for the operations of a session in their order, when what an
-// acknowledgement would promise is true; never while a lock is held that the
-// callee could need. It must not block: it runs on the goroutine that serves
-// the whole broker. token is the caller's own.
-type Done interface {
-	Complete(token uint64, err error)
-}
 
 // Sink is a connection as the broker sees it. None of its methods may block
 // or call back into the broker: Deliver appends to the connection's outbox.
@@ -37,16 +43,6 @@ type Sink interface {
 	// Closed says that the broker ended the session, and why (shutdown, an
 	// administrator, the same client id connected elsewhere).
 	Closed(err error)
-}
-
-// Delivery is one message on its way to one consumer.
-type Delivery struct {
-	Consumer     *Consumer
-	Message      *message.Message // nil with BrowseEnd
-	Tag          uint64           // names the delivery to Consumer.Settle; rises by one with each delivery of a consumer, from 1
-	Redeliveries uint32           // earlier deliveries that were not accepted, over all consumers
-	Redelivered  bool             // it may have been seen before
-	BrowseEnd    bool             // a browser has seen all: nothing follows
 }
 
 // ConnectRequest is what a client says of itself.
@@ -71,7 +67,7 @@ type Subscription struct {
 	Durable     string              // the name of a durable subscription to a topic
 	Shared      bool                // several consumers may share the durable subscription
 	Selector    string              // SQL-92 condition, "" for all
-	// NoLocal leaves out what the session itself published.
+	// NoLocal leaves out what sessions of the same client id published.
 	NoLocal bool
 	// Browse delivers copies of what waits now, ends with BrowseEnd, and
 	// changes nothing.
@@ -86,8 +82,8 @@ type Subscription struct {
 	// Window is the number of unsettled deliveries that the broker keeps
 	// filled by itself (prefetch). 0 means that only Grant gives credit.
 	Window uint32
-	// Paused starts a windowed consumer without deliveries until Start, so
-	// that a receipt for the subscription can go out first.
+	// Paused starts a consumer without deliveries until Start, so that a
+	// receipt for the subscription can go out first.
 	Paused bool
 	// Ref is the protocol's own, found again as Consumer.Ref.
 	Ref any

@@ -1,10 +1,166 @@
 package broker
 
-// Broker is the core.
-type Broker struct{}
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/topic"
+)
+
+// Options configure a broker. Zero values stand for the defaults in
+// brackets.
+type Options struct {
+	Name       string // brokerName ["localhost"]
+	Dir        string // of the data, "" keeps everything in memory (tests)
+	Store      store.Options
+	Memory     int64        // bytes of messages in memory before producers wait [96 MiB]
+	MaxMessage int          // bytes [100 MiB]
+	Policies   []Policy     // the first one that matches a destination counts
+	Limits     topic.Limits // of non-durable subscriptions [topic.DefaultLimits]
+	Logger     *slog.Logger // [discards]
+	Now        func() time.Time
+	Durability store.Durability // of persistent messages without policy [Synced]
+	// BlockedWarning is how long a producer waits before the log says so [5 s].
+	BlockedWarning time.Duration
+}
+
+// Policy is what holds for the destinations that a pattern names.
+type Policy struct {
+	Pattern    message.Destination
+	Durability store.Durability
+}
+
+func (o Options) withDefaults() Options {
+	if o.Name == "" {
+		o.Name = "localhost"
+	}
+	if o.Memory == 0 {
+		o.Memory = 96 << 20
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = 100 << 20
+	}
+	if o.Limits == (topic.Limits{}) {
+		o.Limits = topic.DefaultLimits
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.BlockedWarning == 0 {
+		o.BlockedWarning = 5 * time.Second
+	}
+	o.Store.Dir, o.Store.Logger = o.Dir, o.Logger
+	return o
+}
+
+// Broker is the core. Its methods may be called from any goroutine.
+type Broker struct {
+	o      Options
+	store  *store.Store
+	budget *store.Budget
+	topics *topic.Table
+	queues registry
+	loader loader
+	flow   flow
+
+	run     uint64 // ID.Hi of messages published in this run
+	counter atomic.Uint64
+	noLocal atomic.Int64 // subscriptions that leave out their own messages
+	machine machine
+	counts  counts
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	clients  map[string]*Session // by client id
+	closing  bool
+}
+
+// Open starts a broker on the data in o.Dir.
+func Open(o Options) (*Broker, error) {
+	o = o.withDefaults()
+	b := &Broker{
+		o: o, budget: store.NewBudget(o.Memory), topics: topic.NewTable(), run: newRun(o.Now()),
+		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session),
+	}
+	b.machine.b = b
+	b.queues.init()
+	b.flow.b = b
+	var err error
+	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
+		return nil, err
+	}
+	b.loader.start(b)
+	b.store.Start()
+	return b, nil
+}
+
+// newRun returns a number that is higher in each run of a broker, and
+// different on brokers started in the same millisecond.
+func newRun(now time.Time) uint64 {
+	var r [8]byte
+	_, _ = rand.Read(r[:]) // never fails since Go 1.24
+	return uint64(now.UnixMilli())<<20 | binary.BigEndian.Uint64(r[:])&(1<<20-1)
+}
+
+// Close ends all sessions and closes the store. Until ctx ends, what was
+// committed is completed and a checkpoint written, so that the next start is
+// quick.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closing = true
+	open := make([]*Session, 0, len(b.sessions))
+	for s := range b.sessions {
+		open = append(open, s)
+	}
+	b.mu.Unlock()
+	for _, s := range open {
+		s.end(fail(CodeUnavailable, "", "the broker is shutting down"))
+	}
+	b.flow.stop()
+	err := b.store.Close(ctx)
+	b.loader.stop()
+	return err
+}
+
+// Failed returns why the broker's store failed, nil while it works.
+func (b *Broker) Failed() error { return b.store.Failed() }
 
 // MaxMessage is the largest message in bytes that Publish takes.
-func (b *Broker) MaxMessage() int { panic("soon") }
+func (b *Broker) MaxMessage() int { return b.o.MaxMessage }
 
 // Name is the broker's name (brokerName).
-func (b *Broker) Name() string { panic("soon") }
+func (b *Broker) Name() string { return b.o.Name }
+
+// NewID returns a fresh message id.
+func (b *Broker) NewID() message.ID { return message.ID{Hi: b.run, Lo: b.counter.Add(1)} }
+
+// NowMs is the time in milliseconds since the Unix epoch.
+func (b *Broker) NowMs() int64 { return b.o.Now().UnixMilli() }
+
+// Commit implements queue.Broker.
+func (b *Broker) Commit(r store.Request) { b.store.Commit(r) }
+
+// Load implements queue.Broker.
+func (b *Broker) Load(q *queue.Queue, lane uint8, seq uint64) { b.loader.load(q, lane, seq) }
+
+// durability returns when a persistent message to d counts as safe.
+func (b *Broker) durability(d message.Destination) store.Durability {
+	for i := range b.o.Policies {
+		p := &b.o.Policies[i]
+		if p.Pattern.Kind == d.Kind && message.Matches(p.Pattern.Name, d.Name) {
+			return p.Durability
+		}
+	}
+	return b.o.Durability
+}

@@ -3,6 +3,9 @@ package broker
 import (
 	"errors"
 	"fmt"
+
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
 )
 
 // Code classifies an error for frontends: each has one exhaustive switch
@@ -11,19 +14,19 @@ type Code uint8
 
 // The codes.
 const (
-	CodeInternal      Code = iota // a fault of ours
-	CodeInvalid                   // the request makes no sense: bad name, selector, value
-	CodeNotFound                  // the destination, subscription, delivery or transaction does not exist
-	CodeExists                    // it exists and can't be had twice: client id, subscription name
-	CodeInUse                     // somebody uses it: an active durable subscription
-	CodeUnauthorized              // who the client is was not proven
-	CodeForbidden                 // the client may not do that
-	CodeLimit                     // a configured limit is reached
-	CodeFull                      // no room: disk or queue
-	CodeTooLarge                  // a message above the limit
-	CodeState                     // not in this state: closed, shutting down, a transaction's end
-	CodeUnavailable               // not now: no master, store failed
-	CodeNotSupported              // known and not offered
+	CodeInternal     Code = iota // a fault of ours
+	CodeInvalid                  // the request makes no sense: bad name, selector, value
+	CodeNotFound                 // the destination, subscription, delivery or transaction does not exist
+	CodeExists                   // it exists and can't be had twice: client id, subscription name
+	CodeInUse                    // somebody uses it: an active durable subscription
+	CodeUnauthorized             // who the client is was not proven
+	CodeForbidden                // the client may not do that
+	CodeLimit                    // a configured limit is reached
+	CodeFull                     // no room: disk or queue
+	CodeTooLarge                 // a message above the limit
+	CodeState                    // not in this state: closed, shutting down, a transaction's end
+	CodeUnavailable              // not now: no master, store failed
+	CodeNotSupported             // known and not offered
 )
 
 var codeNames = [...]string{
@@ -57,12 +60,29 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf returns the code of err, CodeInternal for errors of other kinds.
+// CodeOf returns the code of err: that of an Error, or what an error of the
+// store means. Other errors are CodeInternal.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return CodeFull
+	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):
+		return CodeUnavailable
+	case errors.Is(err, queue.ErrNoDelivery):
+		return CodeNotFound
+	}
 	return CodeInternal
+}
+
+// refused says what an error of the store stopped.
+func refused(err error, op string) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: CodeOf(err), Op: op, Err: err}
 }
 
 func fail(c Code, op string, format string, args ...any) *Error {

@@ -1,92 +1,198 @@
 package broker
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
 )
 
 // Session is one authenticated client connection. One goroutine calls it:
 // the connection's reader.
 type Session struct {
+	// Immutable.
+	b        *Broker
+	req      ConnectRequest
+	clientID string
+
+	// pending counts what is on its way through the committer: while there
+	// is something, what follows goes the same way, to stay in order.
+	pending atomic.Int64
+
+	// Owned by the reader.
+	temps int // temporary destinations made so far
+
+	mu        sync.Mutex
+	consumers map[*queue.Consumer]struct{}
+	temp      map[message.Destination]struct{}
+	open      map[*Transaction]struct{}
+	closed    bool
 }
 
 // Connect authenticates a client and opens its session.
-func (b *Broker) Connect(r ConnectRequest) (*Session, error) { panic("soon") }
+func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
+	s := &Session{b: b, req: r, clientID: r.ClientID, consumers: make(map[*queue.Consumer]struct{})}
+	if s.clientID == "" {
+		id := b.NewID()
+		s.clientID = fmt.Sprintf("ID:%s-%x-%d", b.o.Name, id.Hi, id.Lo)
+	}
+	older, err := b.register(s)
+	if err != nil {
+		return nil, err
+	}
+	if older != nil {
+		older.end(fail(CodeInUse, "", "client id %q connected from %v", s.clientID, r.Remote))
+		older.Close()
+	}
+	b.counts.connects.Add(1)
+	return s, nil
+}
+
+func (b *Broker) register(s *Session) (older *Session, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return nil, fail(CodeUnavailable, "connect", "the broker is shutting down")
+	}
+	if s.req.ClientID != "" {
+		older = b.clients[s.clientID]
+		if older != nil && !s.req.TakeOver {
+			return nil, fail(CodeExists, "connect", "client id %q is connected already from %v; "+
+				"end that connection, or use another client id", s.clientID, older.req.Remote)
+		}
+		b.clients[s.clientID] = s
+	}
+	b.sessions[s] = struct{}{}
+	return older, nil
+}
 
 // ClientID returns the id that the client gave or was given.
-func (s *Session) ClientID() string { panic("soon") }
+func (s *Session) ClientID() string { return s.clientID }
 
-// NewID returns a fresh message id, and the publish time in milliseconds.
-func (s *Session) NewID() message.ID { panic("soon") }
+// NewID returns a fresh message id.
+func (s *Session) NewID() message.ID { return s.b.NewID() }
 
-// Publish sends m to its destination. done may be nil. It never blocks; wait
-// asks the connection to hold further sends (and only those) until
-// Sink.Resume. m.Destination may be composite; m's ID and Timestamp must be set.
-func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait bool) { panic("soon") }
-
-// Subscribe starts a consumer.
-func (s *Session) Subscribe(sub Subscription) (*Consumer, error) { panic("soon") }
-
-// DeleteDurable removes the durable subscription of that name of this client.
-func (s *Session) DeleteDurable(name string) error { panic("soon") }
-
-// CreateTemp makes a temporary destination that lives as long as the session.
-func (s *Session) CreateTemp(k message.Kind) (message.Destination, error) { panic("soon") }
-
-// DeleteTemp removes one of the session's temporary destinations.
-func (s *Session) DeleteTemp(d message.Destination) error { panic("soon") }
-
-// Begin opens a local transaction. Any number can be open.
-func (s *Session) Begin() *Transaction { panic("soon") }
+// Publisher returns what belongs into Envelope.Publisher: the client id while
+// some subscription leaves out its own messages, "" otherwise.
+func (s *Session) Publisher() string {
+	if s.b.noLocal.Load() > 0 {
+		return s.clientID
+	}
+	return ""
+}
 
 // Sync completes done when everything that the session did before is safe.
-func (s *Session) Sync(done Done, token uint64) { panic("soon") }
+func (s *Session) Sync(done Done, token uint64) {
+	s.commit(store.Request{Done: done, Token: token})
+}
+
+// commit queues a request of this session.
+func (s *Session) commit(r store.Request) {
+	s.pending.Add(1)
+	r.Pending = &s.pending
+	s.b.store.Commit(r)
+}
+
+// CreateTemp makes a temporary destination that lives as long as the session.
+func (s *Session) CreateTemp(k message.Kind) (message.Destination, error) {
+	if !k.IsTemp() {
+		return message.Destination{}, fail(CodeInvalid, "create a temporary destination", "%s is not a temporary kind", k)
+	}
+	s.temps++
+	d := message.Destination{Kind: k, Name: fmt.Sprintf("%s:%d", s.tempPrefix(), s.temps)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return d, errClosed
+	}
+	if s.temp == nil {
+		s.temp = make(map[message.Destination]struct{})
+	}
+	s.temp[d] = struct{}{}
+	s.b.addTemp(d)
+	return d, nil
+}
+
+func (s *Session) tempPrefix() string {
+	id := s.b.NewID()
+	return fmt.Sprintf("ID:%s-%x-%d", s.b.o.Name, id.Hi, id.Lo)
+}
+
+// DeleteTemp removes one of the session's temporary destinations.
+func (s *Session) DeleteTemp(d message.Destination) error {
+	s.mu.Lock()
+	_, ok := s.temp[d]
+	delete(s.temp, d)
+	s.mu.Unlock()
+	if !ok {
+		return fail(CodeNotFound, "delete "+d.String(), "it is not a temporary destination of this connection")
+	}
+	s.b.removeTemp(d)
+	return nil
+}
+
+var errClosed = fail(CodeState, "", "the connection is closed")
 
 // Close ends the session: what its consumers had not settled is delivered to
 // others, open transactions are rolled back, temporary destinations removed.
-func (s *Session) Close() { panic("soon") }
-
-// Transaction collects sends and settlements, which happen all or not at all.
-type Transaction struct{}
-
-// Publish adds a send.
-func (t *Transaction) Publish(m *message.Message) error { panic("soon") }
-
-// Settle adds the settlement of one delivery.
-func (t *Transaction) Settle(c *Consumer, tag uint64, o Outcome) error { panic("soon") }
-
-// SettleThrough adds the settlement of all unsettled deliveries up to tag.
-func (t *Transaction) SettleThrough(c *Consumer, tag uint64, o Outcome) error { panic("soon") }
-
-// Commit makes it happen; done is completed when it is safe, or with an error
-// and nothing has happened.
-func (t *Transaction) Commit(done Done, token uint64) { panic("soon") }
-
-// Rollback forgets it. Deliveries settled in it are unsettled again and stay
-// with their consumers.
-func (t *Transaction) Rollback() { panic("soon") }
-
-// Consumer receives messages for one subscription.
-type Consumer struct {
-	// Ref is Subscription.Ref.
-	Ref any
+func (s *Session) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	consumers, temp, open := s.consumers, s.temp, s.open
+	s.consumers, s.temp, s.open = nil, nil, nil
+	s.mu.Unlock()
+	for t := range open {
+		t.Rollback()
+	}
+	for c := range consumers {
+		c.Close()
+	}
+	for d := range temp {
+		s.b.removeTemp(d)
+	}
+	s.b.flow.forget(s)
+	s.b.mu.Lock()
+	delete(s.b.sessions, s)
+	if s.b.clients[s.clientID] == s {
+		delete(s.b.clients, s.clientID)
+	}
+	s.b.mu.Unlock()
 }
 
-// Grant adds credit to a consumer without window.
-func (c *Consumer) Grant(credit uint32) { panic("soon") }
+// end tells the connection that its session is over.
+func (s *Session) end(err error) { s.req.Sink.Closed(err) }
 
-// Start lets a consumer that was subscribed with Paused receive.
-func (c *Consumer) Start() { panic("soon") }
-
-// Settle ends one delivery. done may be nil: then nobody is told. An unknown
-// or settled tag is CodeNotFound, returned at once, and done is not called.
-func (c *Consumer) Settle(tag uint64, o Outcome, done Done, token uint64) error { panic("soon") }
-
-// SettleThrough ends all unsettled deliveries up to and including tag. With
-// nothing to settle it is CodeNotFound.
-func (c *Consumer) SettleThrough(tag uint64, o Outcome, done Done, token uint64) error {
-	panic("soon")
+// addTemp and removeTemp keep what temporary destinations exist.
+func (b *Broker) addTemp(d message.Destination) {
+	if d.Kind.IsQueue() {
+		b.queueFor(d)
+		return
+	}
+	b.queues.mu.Lock()
+	defer b.queues.mu.Unlock()
+	b.queues.byName[d] = nil // a temporary topic exists as a name only
 }
 
-// Close ends the consumer. Its unsettled deliveries go to others; a durable
-// subscription stays.
-func (c *Consumer) Close() { panic("soon") }
+func (b *Broker) removeTemp(d message.Destination) {
+	b.queues.mu.Lock()
+	q := b.queues.byName[d]
+	delete(b.queues.byName, d)
+	b.queues.mu.Unlock()
+	if q != nil {
+		q.ApplyDelete()
+	}
+}
+
+func (b *Broker) tempExists(d message.Destination) bool {
+	b.queues.mu.RLock()
+	defer b.queues.mu.RUnlock()
+	_, ok := b.queues.byName[d]
+	return ok
+}

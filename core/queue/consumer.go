@@ -317,7 +317,7 @@ func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
 	case Accepted:
 		h.q.accept(h.pos, done, token)
 	case Rejected:
-		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, "rejected by the consumer", done, token)
+		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, RejectedByConsumer, done, token)
 	case Released:
 		h.q.release(h.pos)
 		c.tell(done, token)
@@ -348,9 +348,9 @@ func (c *Consumer) finishAll(all []held, o Outcome, done store.Done, token uint6
 			}
 			all = rest
 			if len(all) > 0 {
-				c.broker.Reject(q, ds, "rejected by the consumer", nil, 0)
+				c.broker.Reject(q, ds, RejectedByConsumer, nil, 0)
 			} else {
-				c.broker.Reject(q, ds, "rejected by the consumer", done, token)
+				c.broker.Reject(q, ds, RejectedByConsumer, done, token)
 			}
 		}
 		return
@@ -376,7 +376,7 @@ func settleOps(ops []store.Op, all []held, o Outcome) []store.Op {
 		case o == Modified:
 			ops = append(ops, h.q.attemptOp(h.pos))
 		default:
-			ops = appendAck(ops, h.q.id, h.pos)
+			ops = appendAck(ops, h.q.ID(), h.pos)
 		}
 	}
 	return ops

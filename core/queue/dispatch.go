@@ -109,8 +109,11 @@ func (q *Queue) carryOut(a afterwards) {
 	}
 }
 
-// Expired is the reason of Broker.Reject for messages whose time was over.
-const Expired = "expired"
+// Reasons of Broker.Reject.
+const (
+	Expired            = "expired"
+	RejectedByConsumer = "rejected by the consumer"
+)
 
 // dispatch delivers while there are messages and consumers with credit. It is
 // called with mu held.

@@ -11,14 +11,14 @@ func (s *Store) applyLoop() {
 
 func (s *Store) applyBatch(b *batch) {
 	for i := range b.reqs {
-		if r := &b.reqs[i]; r.err == nil {
+		if r := &b.reqs[i]; r.Err == nil {
 			s.apply(r)
 		}
 	}
 	// Producers first: what they send next can be on its way to the disk
 	// while consumers are served.
 	for i := range b.reqs {
-		b.reqs[i].complete(b.reqs[i].err)
+		b.reqs[i].complete(b.reqs[i].Err)
 		b.reqs[i] = Request{}
 	}
 	s.waiting.Add(-b.size)

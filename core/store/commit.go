@@ -54,7 +54,10 @@ func (s *Store) write(b *batch, sync bool) {
 	for i := range b.reqs {
 		r := &b.reqs[i]
 		b.size += r.size()
-		if r.err = s.Failed(); r.err != nil {
+		if err := s.Failed(); err != nil {
+			r.Err = err
+		}
+		if r.Err != nil {
 			continue
 		}
 		sync = sync || r.Durability == Synced
@@ -62,7 +65,7 @@ func (s *Store) write(b *batch, sync bool) {
 			continue
 		}
 		if r.storesMessage() && int64(s.log.Buffered())+r.size() > room {
-			r.err = ErrFull
+			r.Err = ErrFull
 			continue
 		}
 		s.append(r)
@@ -101,8 +104,8 @@ func (s *Store) refuse(b *batch, err error) {
 		err = s.Failed()
 	}
 	for i := range b.reqs {
-		if r := &b.reqs[i]; r.err == nil && r.logged() {
-			r.err = err
+		if r := &b.reqs[i]; r.Err == nil && r.logged() {
+			r.Err = err
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 // Errors that requests complete with.
 var (
 	ErrFailed = errors.New("the store failed; the broker must be restarted")
-	ErrFull   = errors.New("the disk is full")
-	ErrClosed = errors.New("the store is closed")
+	ErrFull   = errors.New("the broker's disk is full: consume messages, or free disk space")
+	ErrClosed = errors.New("the broker is shutting down")
 )
 
 // Done learns when a request is safe and applied, or why it failed. Complete
@@ -47,8 +47,8 @@ type Request struct {
 	Token      uint64
 	// Pending, if set, counts down when the request has completed.
 	Pending *atomic.Int64
-
-	err error
+	// Err fails the request in its turn: nothing of it is done.
+	Err error
 }
 
 // Machine is the state, a deterministic function of the log. The applier's
@@ -179,7 +179,7 @@ func (s *Store) open() (err error) {
 		}
 	}
 	if fs == nil {
-		fs = disk.OS()
+		fs = disk.OS{}
 	}
 	s.log, err = log.Open(log.Options{
 		Dir: filepath.Join(s.o.Dir, "log"), FS: fs, SegmentSize: s.o.SegmentSize,
@@ -312,6 +312,10 @@ func (s *Store) Failed() error {
 	}
 	return nil
 }
+
+// Fail makes the store refuse everything from now on: somebody found that it
+// doesn't hold what it should.
+func (s *Store) Fail(err error) { s.fail(err) }
 
 func (s *Store) fail(err error) {
 	err = fmt.Errorf("%w: %w", ErrFailed, err)

@@ -22,8 +22,6 @@ type Table struct {
 	subs     *Trie[*Subscriber]
 	bindings *Trie[*Binding]
 	cache    map[string]*Routes // emptied by every change
-
-	published atomic.Uint64
 }
 
 // Routes are the subscriptions that one topic's messages go to. They are

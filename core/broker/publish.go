@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/topic"
+)
+
+// Publish sends m to its destination, which may be composite. done may be
+// nil. Publish never blocks; wait asks the connection to hold further sends
+// (and only those) until Sink.Resume. m needs an ID and a Timestamp.
+func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait bool) {
+	s.b.counts.published.Add(1)
+	if err := s.admit(m); err != nil {
+		s.refuse(err, done, token)
+		return false
+	}
+	if m.Destination.IsComposite() {
+		return s.publishAll(m, done, token)
+	}
+	if s.b.logged(m) {
+		s.commit(store.Request{
+			Op:         store.Op{Kind: store.OpPublish, Msg: m},
+			Durability: s.b.durability(m.Destination), Done: done, Token: token,
+		})
+		return s.throttled(nil)
+	}
+	if s.pending.Load() > 0 {
+		s.commit(store.Request{
+			Op: store.Op{Kind: store.OpTransient, Msg: m}, Durability: store.Lazy, Done: done, Token: token,
+		})
+		return s.throttled(nil)
+	}
+	slow := s.b.route(m)
+	if done != nil {
+		done.Complete(token, nil)
+	}
+	return s.throttled(slow)
+}
+
+// refuse completes an operation that failed before it began, in its turn.
+func (s *Session) refuse(err error, done Done, token uint64) {
+	if done != nil {
+		s.commit(store.Request{Durability: store.Lazy, Done: done, Token: token, Err: err})
+	}
+}
+
+// admit checks what m must be to be taken.
+func (s *Session) admit(m *message.Message) error {
+	d := m.Destination
+	op := "send to " + d.String()
+	switch {
+	case d.IsZero():
+		return fail(CodeInvalid, "send", "no destination")
+	case len(m.Raw()) > s.b.o.MaxMessage:
+		return fail(CodeTooLarge, op, "the message has %d bytes, the limit is %d (limits.maxMessage)", len(m.Raw()), s.b.o.MaxMessage)
+	case d.Kind.IsTemp() && !s.b.tempExists(d):
+		return fail(CodeNotFound, op, "the temporary destination does not exist any more: its connection has ended")
+	case message.IsPattern(d.Name):
+		return fail(CodeInvalid, op, "a wildcard can't be sent to; name one destination, or several separated by commas")
+	}
+	return nil
+}
+
+// logged reports whether m has to go through the log: it is persistent, and
+// somebody keeps it.
+func (b *Broker) logged(m *message.Message) bool {
+	switch {
+	case !m.Durable || m.Destination.Kind.IsTemp():
+		return false
+	case m.Destination.Kind.IsQueue():
+		return true
+	}
+	return len(b.topics.Routes(m.Destination.Name).Bindings) > 0
+}
+
+// route delivers a message that isn't logged. It returns a subscription that
+// is slow, if there is any.
+func (b *Broker) route(m *message.Message) (slow *topic.Subscriber) {
+	d := m.Destination
+	if d.Kind.IsQueue() {
+		if d.Kind.IsTemp() {
+			if q := b.queues.get(d); q != nil {
+				q.EnqueueTransient(m)
+			}
+			return nil
+		}
+		b.ensure(d).EnqueueTransient(m)
+		return nil
+	}
+	r := b.topics.Routes(d.Name)
+	for _, to := range r.Bindings {
+		if to.Filter == nil || to.Filter.Matches(m) {
+			to.Queue.EnqueueTransient(m)
+		}
+	}
+	return r.Publish(m)
+}
+
+// publishAll sends m to each component of its composite destination, all or
+// none.
+func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait bool) {
+	msgs, err := s.b.split(m)
+	if err != nil {
+		s.refuse(err, done, token)
+		return false
+	}
+	for _, c := range msgs {
+		if err := s.admit(c); err != nil {
+			s.refuse(err, done, token)
+			return false
+		}
+	}
+	s.commit(store.Request{
+		Ops: s.b.publishOps(nil, msgs), Durability: s.b.durability(msgs[0].Destination), Done: done, Token: token,
+	})
+	return s.throttled(nil)
+}
+
+// publishOps returns the ops that send msgs.
+func (b *Broker) publishOps(ops []store.Op, msgs []*message.Message) []store.Op {
+	for _, m := range msgs {
+		kind := store.OpTransient
+		if b.logged(m) {
+			kind = store.OpPublish
+		}
+		ops = append(ops, store.Op{Kind: kind, Msg: m})
+	}
+	return ops
+}
+
+// split returns one message for each component of a composite destination.
+func (b *Broker) split(m *message.Message) ([]*message.Message, error) {
+	ds, err := m.Destination.Components()
+	if err != nil {
+		return nil, fail(CodeInvalid, "send", "%w", err)
+	}
+	const most = 256
+	if len(ds) > most {
+		return nil, fail(CodeLimit, "send", "%d destinations at once, the limit is %d", len(ds), most)
+	}
+	msgs := make([]*message.Message, len(ds))
+	for i, d := range ds {
+		msgs[i] = m.With(func(e *message.Envelope) {
+			e.Destination = d
+			e.ID = b.NewID()
+		})
+	}
+	return msgs, nil
+}

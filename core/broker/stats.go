@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"sync/atomic"
+
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
+)
+
+type counts struct {
+	connects, published, rejected, expired, deadLettered, discarded atomic.Uint64
+}
+
+// Stats are the broker's figures at a moment; counters count since its start.
+type Stats struct {
+	Sessions, Queues, Durables, Consumers      int
+	WaitingProducers                           int
+	Messages, InFlight                         int
+	MemoryUsed, MemoryLimit                    int64
+	Connects, Published                        uint64
+	Enqueued, Delivered, Acknowledged          uint64
+	Expired, Rejected, DeadLettered, Discarded uint64
+	Store                                      store.Stats
+	ByProtocol                                 map[string]int // sessions
+}
+
+// Stats returns the broker's figures. It visits every queue.
+func (b *Broker) Stats() Stats {
+	s := Stats{
+		MemoryUsed: b.budget.Used(), MemoryLimit: b.budget.Limit(), WaitingProducers: b.flow.waitingProducers(),
+		Connects: b.counts.connects.Load(), Published: b.counts.published.Load(), Expired: b.counts.expired.Load(),
+		Rejected: b.counts.rejected.Load(), DeadLettered: b.counts.deadLettered.Load(), Discarded: b.counts.discarded.Load(),
+		Store: b.store.Stats(), ByProtocol: make(map[string]int),
+	}
+	b.mu.Lock()
+	s.Sessions = len(b.sessions)
+	for x := range b.sessions {
+		s.ByProtocol[x.req.Protocol]++
+	}
+	b.mu.Unlock()
+	for _, q := range b.everyQueue() {
+		qs := q.Stats()
+		s.Messages += qs.Messages
+		s.InFlight += qs.InFlight
+		s.Consumers += qs.Consumers
+		s.Enqueued += qs.Enqueued
+		s.Delivered += qs.Dispatched
+		s.Acknowledged += qs.Dequeued
+	}
+	b.queues.mu.RLock()
+	s.Durables = len(b.queues.durables)
+	b.queues.mu.RUnlock()
+	s.Queues = len(b.everyQueue()) - s.Durables
+	return s
+}
+
+// everyQueue returns all queues, those of durable subscriptions too.
+func (b *Broker) everyQueue() []*queue.Queue {
+	b.queues.mu.RLock()
+	defer b.queues.mu.RUnlock()
+	all := make([]*queue.Queue, 0, len(b.queues.byName)+len(b.queues.durables))
+	for _, q := range b.queues.byName {
+		if q != nil {
+			all = append(all, q)
+		}
+	}
+	for _, d := range b.queues.durables {
+		all = append(all, d.queue)
+	}
+	return all
+}

@@ -1,0 +1,216 @@
+package broker
+
+import (
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/topic"
+)
+
+// Subscribe starts a consumer. It may wait for the disk when it makes a
+// durable subscription.
+func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
+	op := "subscribe to " + sub.Destination.String()
+	if err := s.checkSubscription(op, &sub); err != nil {
+		return nil, err
+	}
+	ds, err := sub.Destination.Components()
+	if err != nil {
+		return nil, fail(CodeInvalid, op, "%w", err)
+	}
+	var ends []func()
+	c := s.newConsumer(sub, func() {
+		for _, end := range ends {
+			end()
+		}
+	})
+	for _, d := range ds {
+		end, err := s.attach(c, d, sub)
+		if err != nil {
+			c.Close()
+			return nil, err
+		}
+		ends = append(ends, end)
+	}
+	if !s.own(c) {
+		c.Close()
+		return nil, errClosed
+	}
+	if !sub.Paused {
+		c.Start()
+	}
+	return c, nil
+}
+
+// newConsumer returns a consumer that waits for Start: nothing is delivered
+// before everything is attached.
+func (s *Session) newConsumer(sub Subscription, onClose func()) *queue.Consumer {
+	var c *queue.Consumer
+	c = queue.NewConsumer(s.b, queue.ConsumerOptions{
+		Window: sub.Window, Paused: true, Browse: sub.Browse, Ref: sub.Ref, Target: s.req.Sink,
+		OnClose: func() {
+			onClose()
+			s.mu.Lock()
+			delete(s.consumers, c)
+			s.mu.Unlock()
+		},
+	})
+	return c
+}
+
+func (s *Session) own(c *queue.Consumer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.consumers[c] = struct{}{}
+	return true
+}
+
+func (s *Session) checkSubscription(op string, sub *Subscription) error {
+	d := sub.Destination
+	switch {
+	case d.IsZero():
+		return fail(CodeInvalid, op, "no destination")
+	case sub.Selector != "":
+		return fail(CodeNotSupported, op, "selectors are not supported by this version")
+	case sub.Durable != "" && d.Kind != message.KindTopic:
+		return fail(CodeInvalid, op, "only a topic can have durable subscriptions")
+	case sub.Durable != "" && s.req.ClientID == "":
+		return fail(CodeInvalid, op, "a durable subscription needs a client id: give one when connecting")
+	case sub.Durable != "" && d.IsComposite():
+		return fail(CodeNotSupported, op, "a durable subscription to several topics; use a wildcard or several subscriptions")
+	case sub.Browse && !d.Kind.IsQueue():
+		return fail(CodeInvalid, op, "only a queue can be browsed")
+	}
+	return nil
+}
+
+// attach makes c a consumer of one destination. end undoes what Detach
+// doesn't.
+func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscription) (end func(), err error) {
+	if err := message.ValidateName(d.Name); err != nil {
+		return nil, fail(CodeInvalid, "subscribe to "+d.String(), "%w", err)
+	}
+	if d.Kind.IsTemp() && !s.b.tempExists(d) {
+		return nil, fail(CodeNotFound, "subscribe to "+d.String(), "the temporary destination does not exist")
+	}
+	end = func() {}
+	var filter queue.Filter
+	if sub.NoLocal {
+		filter = notFrom(s.clientID)
+		s.b.noLocal.Add(1)
+		end = func() { s.b.noLocal.Add(-1) }
+	}
+	switch {
+	case sub.Durable != "":
+		release, err := s.attachDurable(c, sub)
+		if err != nil {
+			end()
+			return nil, err
+		}
+		return join(end, release), nil
+	case d.Kind.IsTopic():
+		t := topic.NewSubscriber(c, filter, s.b.o.Limits)
+		s.b.topics.Subscribe(d.Name, t)
+		return join(end, func() { s.b.topics.Unsubscribe(d.Name, t) }), nil
+	}
+	p := &patternConsumer{pattern: d, c: c, sub: sub, filter: filter}
+	if message.IsPattern(d.Name) {
+		return join(end, s.b.follow(p)), nil
+	}
+	p.attach(s.b.ensure(d))
+	return end, nil
+}
+
+func join(a, b func()) func() {
+	return func() {
+		b()
+		a()
+	}
+}
+
+// attachDurable makes c the consumer of a durable subscription, which is made
+// or changed if need be.
+func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release func(), err error) {
+	spec := durableSpec{
+		ClientID: s.clientID, Name: sub.Durable, Pattern: sub.Destination.Name, Selector: sub.Selector,
+		NoLocal: sub.NoLocal, Shared: sub.Shared,
+	}
+	op := "subscribe to " + sub.Destination.String() + " as " + sub.Durable
+	d := s.b.queues.durable(spec.key())
+	if d == nil || d.spec != spec {
+		if d != nil && d.inUse() {
+			return nil, fail(CodeInUse, op, "the durable subscription is in use with another topic or selector")
+		}
+		if err := s.await(store.Op{Kind: store.OpSubscribe, Data: spec.append(nil)}); err != nil {
+			return nil, refused(err, op)
+		}
+		if d = s.b.queues.durable(spec.key()); d == nil {
+			return nil, fail(CodeNotFound, op, "the durable subscription was removed meanwhile")
+		}
+	}
+	if !d.use(sub.Shared) {
+		return nil, fail(CodeInUse, op, "the durable subscription has an active consumer; end that one first")
+	}
+	if spec.NoLocal {
+		s.b.noLocal.Add(1)
+	}
+	d.queue.Subscribe(c, nil, sub.Priority, sub.Exclusive)
+	return func() {
+		d.unuse()
+		if spec.NoLocal {
+			s.b.noLocal.Add(-1)
+		}
+	}, nil
+}
+
+func (d *durable) inUse() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used > 0
+}
+
+func (d *durable) use(shared bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.used > 0 && !shared {
+		return false
+	}
+	d.used++
+	return true
+}
+
+func (d *durable) unuse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.used--
+}
+
+// DeleteDurable removes the durable subscription of that name of this client,
+// with all that waits in it.
+func (s *Session) DeleteDurable(name string) error {
+	op := "remove durable subscription " + name
+	d := s.b.queues.durable(durableKey{s.clientID, name})
+	if d == nil {
+		return fail(CodeNotFound, op, "client id %q has none of that name", s.clientID)
+	}
+	if d.inUse() {
+		return fail(CodeInUse, op, "it has an active consumer; end that one first")
+	}
+	return refused(s.await(store.Op{Kind: store.OpUnsubscribe, Queue: d.queue.ID()}), op)
+}
+
+// await commits op and waits until it is safe and applied.
+func (s *Session) await(op store.Op) error {
+	w := make(waiter, 1)
+	s.commit(store.Request{Op: op, Done: w})
+	return <-w
+}
+
+// waiter is a Done that somebody waits for.
+type waiter chan error
+
+// Complete implements Done.
+func (w waiter) Complete(_ uint64, err error) { w <- err }

@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/store"
+)
+
+// Transaction collects sends and settlements, which happen all or not at all:
+// they are one record of the log. It belongs to the goroutine of its session.
+type Transaction struct {
+	s        *Session
+	msgs     []*message.Message
+	settled  []queue.InTx
+	finished bool
+	done     Done
+	token    uint64
+}
+
+// Begin opens a local transaction. Any number can be open.
+func (s *Session) Begin() *Transaction {
+	t := &Transaction{s: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*Transaction]struct{})
+	}
+	s.open[t] = struct{}{}
+	return t
+}
+
+// finish makes t's end final; it reports whether it had not come before.
+func (t *Transaction) finish() bool {
+	if t.finished {
+		return false
+	}
+	t.finished = true
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	delete(t.s.open, t)
+	return true
+}
+
+var errFinished = fail(CodeState, "transaction", "it was committed or rolled back already")
+
+// Publish adds a send.
+func (t *Transaction) Publish(m *message.Message) error {
+	if t.finished {
+		return errFinished
+	}
+	if err := t.s.admit(m); err != nil {
+		return err
+	}
+	t.s.b.counts.published.Add(1)
+	if !m.Destination.IsComposite() {
+		t.msgs = append(t.msgs, m)
+		return nil
+	}
+	msgs, err := t.s.b.split(m)
+	if err != nil {
+		return err
+	}
+	for _, c := range msgs {
+		if err := t.s.admit(c); err != nil {
+			return err
+		}
+	}
+	t.msgs = append(t.msgs, msgs...)
+	return nil
+}
+
+// Settle adds the settlement of one delivery.
+func (t *Transaction) Settle(c *Consumer, tag uint64, o Outcome) error {
+	return t.settle(c, tag, o, false)
+}
+
+// SettleThrough adds the settlement of all unsettled deliveries up to tag.
+func (t *Transaction) SettleThrough(c *Consumer, tag uint64, o Outcome) error {
+	return t.settle(c, tag, o, true)
+}
+
+func (t *Transaction) settle(c *Consumer, tag uint64, o Outcome, through bool) error {
+	if t.finished {
+		return errFinished
+	}
+	in, ok := c.Enlist(tag, o, through)
+	if !ok {
+		return fail(CodeNotFound, "acknowledge", "no such unsettled delivery")
+	}
+	t.settled = append(t.settled, in...)
+	return nil
+}
+
+// Commit makes it happen; done, which may be nil, is completed when it is
+// safe, or with an error and nothing has happened.
+func (t *Transaction) Commit(done Done, token uint64) {
+	if !t.finish() {
+		t.s.refuse(errFinished, done, token)
+		return
+	}
+	t.done, t.token = done, token
+	ops := t.s.b.publishOps(nil, t.msgs)
+	for i := range t.settled {
+		ops = t.settled[i].Ops(ops, t.s.b)
+	}
+	durability := store.Lazy
+	for i := range ops {
+		if ops[i].Kind != store.OpTransient {
+			durability = store.Synced
+		}
+	}
+	if len(ops) == 0 {
+		ops = nil
+	}
+	t.s.commit(store.Request{Ops: ops, Durability: durability, Done: t})
+}
+
+// Complete implements store.Done.
+func (t *Transaction) Complete(_ uint64, err error) {
+	for i := range t.settled {
+		if err == nil {
+			t.settled[i].Commit()
+		} else {
+			t.settled[i].Rollback()
+		}
+	}
+	if t.done != nil {
+		t.done.Complete(t.token, err)
+	}
+}
+
+// Rollback forgets it. Deliveries settled in it are unsettled again and stay
+// with their consumers.
+func (t *Transaction) Rollback() {
+	if !t.finish() {
+		return
+	}
+	for i := range t.settled {
+		t.settled[i].Rollback()
+	}
+}

@@ -1,0 +1,100 @@
+package queue
+
+import (
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+)
+
+// InTx is a delivery that a transaction settles.
+type InTx struct {
+	c   *Consumer
+	h   held
+	tag uint64
+	o   Outcome
+}
+
+// Enlist settles the delivery of that tag, or with through all open ones up
+// to it, in a transaction: until InTx.Commit or InTx.Rollback they count
+// neither against the window nor as open.
+func (c *Consumer) Enlist(tag uint64, o Outcome, through bool) (in []InTx, ok bool) {
+	c.mu.Lock()
+	if c.sizes.used {
+		in = []InTx{{c: c, tag: tag, o: o}}
+		c.mu.Unlock()
+		return in, tag <= c.last
+	}
+	from := tag
+	if through {
+		from = c.held.first
+	}
+	for t := from; t <= tag; t++ {
+		if h, ok := c.held.take(t, heldOpen, heldInTx); ok {
+			in = append(in, InTx{c, h, t, o})
+		}
+	}
+	c.unsettled -= uint32(len(in))
+	c.mu.Unlock()
+	c.feed()
+	return in, len(in) > 0
+}
+
+// Ops adds what the log has to know of the settlement. Transient messages
+// follow in Commit.
+func (t *InTx) Ops(ops []store.Op, b Rejecter) []store.Op {
+	switch {
+	case t.h.q == nil || t.o == Released:
+		return ops
+	case t.o == Rejected:
+		if !isTransient(t.h.pos) {
+			ops = appendAck(ops, t.h.q.ID(), t.h.pos)
+		}
+		return b.DeadLetterOps(ops, t.h.msg)
+	case isTransient(t.h.pos):
+		return ops
+	case t.o == Modified:
+		return append(ops, t.h.q.attemptOp(t.h.pos))
+	}
+	return appendAck(ops, t.h.q.ID(), t.h.pos)
+}
+
+// Rejecter makes the ops that a rejected message ends with.
+type Rejecter interface {
+	DeadLetterOps(ops []store.Op, m *message.Message) []store.Op
+}
+
+// Commit ends the delivery: the transaction's record is applied.
+func (t *InTx) Commit() {
+	if t.h.q == nil {
+		if t.c.sizes.used {
+			_ = t.c.SettleThrough(t.tag, t.o, nil, 0)
+		}
+		return
+	}
+	t.c.mu.Lock()
+	t.c.held.take(t.tag, heldInTx, heldSettled)
+	t.c.mu.Unlock()
+	switch {
+	case t.o == Released:
+		t.h.q.release(t.h.pos)
+	case isTransient(t.h.pos):
+		t.h.q.settleTransient(t.h.pos, t.o)
+	}
+}
+
+// Rollback makes the delivery unsettled again; it stays with its consumer.
+func (t *InTx) Rollback() {
+	if t.h.q == nil {
+		return
+	}
+	t.c.mu.Lock()
+	_, ok := t.c.held.take(t.tag, heldInTx, heldOpen)
+	closed := t.c.closed
+	if ok {
+		t.c.unsettled++
+	}
+	t.c.mu.Unlock()
+	if ok && closed {
+		// The consumer ended meanwhile: its other deliveries are gone too.
+		_ = t.c.Settle(t.tag, Modified, nil, 0)
+	}
+}
