@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// protocol is a wire protocol as the generator needs it. A new one (MQTT,
+// AMQP, OpenWire) is a file with this interface, a codec and a line in
+// protocols.
+type protocol interface {
+	// open speaks on a fresh connection until the broker has accepted the
+	// client, and returns the codec for the rest of its life.
+	open(rw io.ReadWriter, c credentials) (codec, error)
+	// address completes a --server value with the protocol's port.
+	defaultPort() string
+	// destination spells a queue or a topic.
+	destination(name string, topic bool) string
+}
+
+// credentials is how a client introduces itself.
+type credentials struct {
+	login, passcode string
+	virtualHost     string
+}
+
+// codec encodes for and parses from one connection. The connection's reader
+// and its writer use it at the same time: the append methods and publication
+// share no state with next.
+type codec interface {
+	// peer is the broker's name for itself, or "".
+	peer() string
+	// publication returns n frames with the same contents, to be patched and
+	// written again and again.
+	publication(p publication, n int) (*frames, error)
+	// appendSubscribe asks for one subscription; the broker's consent comes
+	// as an eventReply.
+	appendSubscribe(dst []byte, s subscription) []byte
+	// appendAck acknowledges the delivery in e.
+	appendAck(dst []byte, e *event) []byte
+	// appendDisconnect says goodbye; when everything before it has been
+	// carried out, an eventReply comes.
+	appendDisconnect(dst []byte) []byte
+	// next parses the frame at the start of buf into e and returns its
+	// length, or 0 when buf holds no whole frame. The slices in e point into
+	// buf.
+	next(buf []byte, e *event) (int, error)
+}
+
+// publication is what all messages of one publisher have in common.
+type publication struct {
+	destination string
+	size        int // of the body, at least stampSize
+	persistent  bool
+	confirm     bool // ask the broker to confirm each
+	headers     []header
+}
+
+type header struct{ name, value string }
+
+// subscription is a consumer's request.
+type subscription struct {
+	destination string
+	ack         ackMode
+	prefetch    int // unacknowledged deliveries, 0 = the broker's default
+	headers     []header
+}
+
+// ackMode is how a consumer acknowledges.
+type ackMode string
+
+// The acknowledgement modes, spelled as in --ack.
+const (
+	ackAuto       ackMode = "auto"              // the broker forgets what it sent
+	ackClient     ackMode = "client"            // cumulative, once per read
+	ackIndividual ackMode = "client-individual" // each delivery
+)
+
+type eventKind uint8
+
+const (
+	eventIgnored  eventKind = iota // heart-beats and the like
+	eventDelivery                  // body, and what appendAck needs
+	eventConfirm                   // the message with stamp in body is safe
+	eventReply                     // to a subscribe or a disconnect
+	eventRefusal                   // the broker's words are in body
+)
+
+// event is one parsed frame. Its slices are valid until the next read.
+type event struct {
+	kind eventKind
+	body []byte
+	ack  []byte // the delivery's name, as appendAck wants it
+}
+
+// frames is a batch of equal frames in one buffer: what is written is a prefix
+// of it, so a message costs the few bytes that are patched.
+type frames struct {
+	buf    []byte
+	size   int // of one frame
+	bodyAt int // where the stamp goes
+	// confirmAt is where the stamp goes once more, as the name under which
+	// the broker confirms the message; 0 is nowhere.
+	confirmAt int
+}
+
+// newFrames repeats frame n times.
+func newFrames(frame []byte, bodyAt, confirmAt, n int) *frames {
+	f := &frames{buf: make([]byte, 0, len(frame)*n), size: len(frame), bodyAt: bodyAt, confirmAt: confirmAt}
+	for range n {
+		f.buf = append(f.buf, frame...)
+	}
+	return f
+}
+
+// mark writes s into frame i.
+func (f *frames) mark(i int, s stamp) {
+	at := i * f.size
+	body := f.buf[at+f.bodyAt : at+f.bodyAt+stampSize]
+	s.put(body)
+	if f.confirmAt > 0 {
+		copy(f.buf[at+f.confirmAt:], body)
+	}
+}
+
+// first returns the bytes of the first n frames.
+func (f *frames) first(n int) []byte { return f.buf[:n*f.size] }
+
+// protocols returns the protocols by their --protocol names.
+func protocols() map[string]protocol {
+	return map[string]protocol{
+		"stomp": stompProtocol{accept: "1.1,1.2"},
+		// 1.1 names deliveries by two headers instead of one: worth
+		// comparing where a broker must look them up.
+		"stomp11": stompProtocol{accept: "1.1"},
+	}
+}
+
+func protocolNames() []string {
+	var names []string
+	for name := range protocols() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func protocolNamed(name string) (protocol, error) {
+	p, ok := protocols()[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown protocol %q: use one of %s", name, strings.Join(protocolNames(), ", "))
+	}
+	return p, nil
+}
