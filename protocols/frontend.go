@@ -22,6 +22,13 @@ type Frontend interface {
 	Serve(c *Conn)
 }
 
+// OptionChecker is implemented by a Frontend that finds wrong option values
+// when its listener starts, not when the first client connects.
+type OptionChecker interface {
+	// CheckOptions returns what is wrong with v, in an operator's words.
+	CheckOptions(v Values) error
+}
+
 // Conn is an accepted connection as a frontend gets it. A frontend that
 // carries others (WebSocket) copies it and replaces the embedded net.Conn.
 type Conn struct {

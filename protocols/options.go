@@ -57,6 +57,11 @@ var ignoredOptions = map[string]string{
 	"transport.useInactivityMonitor":              otherProtocol,
 	"transport.useKeepAlive":                      otherProtocol,
 	"transport.verifyHostName":                    "clients are verified by their certificate's chain",
+	"websocket.bufferSize":                        noJava,
+	"websocket.inputBufferSize":                   noJava,
+	"websocket.maxBinaryMessageSize":              "wireFormat.maxFrameSize limits messages",
+	"websocket.maxIdleTime":                       "websocket.pingInterval finds dead peers",
+	"websocket.maxTextMessageSize":                "wireFormat.maxFrameSize limits messages",
 	"wireFormat.allowNonSaslConnections":          otherProtocol,
 	"wireFormat.cacheEnabled":                     otherProtocol,
 	"wireFormat.cacheSize":                        otherProtocol,
@@ -92,7 +97,8 @@ const (
 type Note struct{ Option, Reason string }
 
 // Check finds options that neither the listener nor the frontends of its
-// protocols know; its error names them all, each with the nearest known name.
+// protocols know, and values that these frontends refuse; its error names them
+// all, unknown ones with the nearest known name.
 // The notes tell which options of ActiveMQ have no effect here.
 func (c *ListenerConfig) Check(frontends map[string]Frontend) ([]Note, error) {
 	known := slices.Clone(ownOptions)
@@ -119,6 +125,15 @@ func (c *ListenerConfig) Check(frontends map[string]Frontend) ([]Note, error) {
 			hint = "; known: " + strings.Join(known, ", ")
 		}
 		errs.note(fmt.Errorf("listener %s: unknown option %s%s", c.Name, given, hint))
+	}
+	for _, name := range slices.Sorted(maps.Keys(frontends)) {
+		k, ok := frontends[name].(OptionChecker)
+		if !ok || c.Protocol != name && c.Protocol != Auto {
+			continue
+		}
+		if err := k.CheckOptions(c.Values.For(name)); err != nil {
+			errs.note(fmt.Errorf("listener %s: %w", c.Name, err))
+		}
 	}
 	return notes, errs.err()
 }
