@@ -42,9 +42,11 @@ type conn struct {
 	binary  atomic.Bool // the client has sent a binary message
 	closed  atomic.Bool // a close frame was sent
 
-	// owned by the pings
-	pinging   sync.WaitGroup
-	inFlight  atomic.Bool
+	pinging  sync.WaitGroup
+	inFlight atomic.Bool // a ping waits to be written
+
+	pingMu    sync.Mutex
+	over      bool // no more pings
 	lastHeard uint64
 	silent    int // intervals without a sign of life
 }
@@ -240,6 +242,11 @@ func (c *conn) pong(data string) error {
 // pingTime is the pings' timer: it sends the next ping, and ends a connection
 // that was silent for two intervals although it was listened to.
 func (c *conn) pingTime() {
+	c.pingMu.Lock()
+	defer c.pingMu.Unlock()
+	if c.over {
+		return
+	}
 	heard := c.wire.heard.Load()
 	if heard != c.lastHeard || !c.wire.waiting.Load() {
 		c.lastHeard, c.silent = heard, 0
@@ -263,9 +270,12 @@ func (c *conn) ping() {
 // end stops the pings when the frontend has returned, and with it the
 // connection.
 func (c *conn) end() {
+	c.pingMu.Lock()
+	c.over = true
 	if c.pings != nil {
 		c.pings.Stop()
 	}
+	c.pingMu.Unlock()
 	c.wire.c.Abort()
 	c.pinging.Wait()
 }

@@ -18,5 +18,6 @@
 // websocket.allowedOrigins. Clients that are no browsers send no Origin.
 //
 // gorilla/websocket does the framing, behind the interface engine: nothing
-// else knows it. Locks: conn.writing before wire.mu before wire.deadlineMu.
+// else knows it. Locks: conn.writing before wire.mu before
+// wire.deadlineMu; conn.pingMu before the wheel's.
 package websocket

@@ -43,10 +43,7 @@ func newEngines() *engines {
 		WriteBufferSize: engineWriteSize,
 		WriteBufferPool: &sync.Pool{},
 		CheckOrigin:     func(*http.Request) bool { return true }, // checkOrigin did it
-		Error: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
-			w.WriteHeader(status)
-			_ = noteReason(w, err)
-		},
+		Error: refuseUpgrade,
 	}
 	e := &engines{plain: u, compressed: u}
 	e.compressed.EnableCompression = true
@@ -102,7 +99,7 @@ func (h *handshake) WriteHeader(status int) { h.refusal = &refusal{status: statu
 
 // Write implements http.ResponseWriter.
 func (h *handshake) Write(p []byte) (int, error) {
-	h.refusal.text += string(p)
+	h.refusal.text += strings.TrimSuffix(string(p), "\n")
 	return len(p), nil
 }
 
@@ -112,8 +109,7 @@ func (h *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.wire, bufio.NewReadWriter(bufio.NewReaderSize(h.wire, 16), bufio.NewWriterSize(h.wire, 512)), nil
 }
 
-// noteReason writes why an upgrade was refused, without the library's name.
-func noteReason(w io.Writer, err error) error {
-	_, werr := io.WriteString(w, strings.TrimPrefix(err.Error(), "websocket: "))
-	return werr
+// refuseUpgrade tells why, without the library's name.
+func refuseUpgrade(w http.ResponseWriter, _ *http.Request, status int, reason error) {
+	http.Error(w, strings.TrimPrefix(reason.Error(), "websocket: "), status)
 }

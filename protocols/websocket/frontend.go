@@ -85,8 +85,7 @@ func readSettings(v protocols.Values) (settings, error) {
 func (f *Frontend) Serve(c *protocols.Conn) {
 	set, err := readSettings(c.Values)
 	if err != nil {
-		f.log.Error("listener options are wrong", "listener", c.Listener, "error", err)
-		c.Abort()
+		f.misconfigured(c, err)
 		return
 	}
 	w := newWire(c)
@@ -100,6 +99,11 @@ func (f *Frontend) Serve(c *protocols.Conn) {
 		f.refuse(c, asRefusal(err), r)
 		return
 	}
+	values := c.Values.For(family)
+	if set, err = readSettings(values); err != nil {
+		f.misconfigured(c, err)
+		return
+	}
 	set.text = family == protocols.STOMP
 	ws, err := f.engines.upgrade(w, r, subprotocol, set)
 	if err != nil {
@@ -108,8 +112,15 @@ func (f *Frontend) Serve(c *protocols.Conn) {
 	}
 	defer ws.end()
 	inner := *c
-	inner.Conn, inner.Subprotocol, inner.Values = ws, subprotocol, c.Values.For(family)
+	inner.Conn, inner.Subprotocol, inner.Values = ws, subprotocol, values
 	f.families[family].Serve(&inner)
+}
+
+// misconfigured ends a connection of a listener whose options nobody checked
+// when it started.
+func (f *Frontend) misconfigured(c *protocols.Conn, err error) {
+	f.log.Error("listener options are wrong", "listener", c.Listener, "error", err)
+	c.Abort()
 }
 
 // examine finds whom a request asks for. A refusal is an error.
@@ -119,6 +130,9 @@ func (f *Frontend) examine(c *protocols.Conn, r *http.Request, set settings) (fa
 	}
 	if !isUpgrade(r) {
 		return "", "", &refusal{status: http.StatusOK, text: f.greeting()}
+	}
+	if !headerHas(r.Header, "Sec-Websocket-Version", "13") {
+		return "", "", refuse(http.StatusUpgradeRequired, "This port speaks version 13 of WebSocket.")
 	}
 	if err := checkOrigin(c, r, set.allowedOrigins); err != nil {
 		f.log.Info("WebSocket refused", "conn", c.ID, "remote", c.Remote, "listener", c.Listener, "error", err)
