@@ -20,7 +20,7 @@ var (
 	labelEscaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 )
 
-// family starts a family; kind is counter, gauge or histogram.
+// family starts a family; kind is counter or gauge.
 func (e *exposition) family(name, kind, help string) {
 	e.WriteString("# HELP " + name + " " + helpEscaper.Replace(help) + "\n# TYPE " + name + " " + kind + "\n")
 }
@@ -46,22 +46,6 @@ func (e *exposition) sample(name string, value float64, labels ...string) {
 func (e *exposition) single(name, kind, help string, value float64) {
 	e.family(name, kind, help)
 	e.sample(name, value)
-}
-
-// histogram writes a family of one histogram, with cumulative buckets.
-func (e *exposition) histogram(name, help string, h Histogram) {
-	e.family(name, "histogram", help)
-	var total uint64
-	for i, count := range h.Counts {
-		total += count
-		bound := math.Inf(1)
-		if i < len(h.Bounds) {
-			bound = h.Bounds[i]
-		}
-		e.sample(name+"_bucket", float64(total), "le", number(bound))
-	}
-	e.sample(name+"_sum", h.Sum)
-	e.sample(name+"_count", float64(total))
 }
 
 func number(v float64) string {

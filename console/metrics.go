@@ -53,16 +53,13 @@ func writeMessages(e *exposition, s *Stats) {
 		e.sample(prefix+"messages_delivered_total", float64(p.Delivered), "protocol", p.Name)
 	}
 	e.single(prefix+"messages_acknowledged_total", counter, "Deliveries that consumers accepted.", float64(s.Acknowledged))
-	e.single(prefix+"messages_redelivered_total", counter, "Deliveries of a message that had been delivered before.", float64(s.Redelivered))
 	e.single(prefix+"messages_expired_total", counter, "Messages whose time to live ended before they were consumed.", float64(s.Expired))
-	e.counts("messages_dead_lettered_total", "Messages moved to a dead-letter queue.", s.DeadLetter)
-	e.counts("messages_dropped_total", "Messages given up.", s.Dropped)
+	e.single(prefix+"messages_dead_lettered_total", counter, "Messages moved to a dead-letter queue.", float64(s.DeadLettered))
+	e.single(prefix+"messages_dropped_total", counter, "Messages given up.", float64(s.Dropped))
 }
 
 func writeQueues(e *exposition, s *Stats) {
-	e.family(prefix+"destinations", gauge, "Queues and topics.")
-	e.sample(prefix+"destinations", float64(s.Queues), "destination_type", "queue")
-	e.sample(prefix+"destinations", float64(s.Topics), "destination_type", "topic")
+	e.single(prefix+"queues", gauge, "Queues.", float64(s.Queues))
 	e.single(prefix+"durable_subscriptions", gauge, "Durable subscriptions to topics.", float64(s.Subscriptions))
 	e.single(prefix+"queue_messages", gauge, "Messages that wait in all queues.", float64(s.QueueMessages))
 	e.single(prefix+"queue_messages_inflight", gauge, "Messages delivered and not settled yet.", float64(s.QueueInflight))
@@ -74,13 +71,19 @@ func writeStore(e *exposition, s *Stats) {
 	if s.MemoryLimit > 0 {
 		e.single(prefix+"memory_limit_bytes", gauge, "Memory that waiting messages may take.", float64(s.MemoryLimit))
 	}
-	e.single(prefix+"store_size_bytes", gauge, "Disk space of the store.", float64(s.StoreSize))
+	e.family(prefix+"store_size_bytes", gauge, "Disk space of the store.")
+	e.sample(prefix+"store_size_bytes", float64(s.LogSize), "part", "log")
+	e.sample(prefix+"store_size_bytes", float64(s.PagesSize), "part", "pages")
 	if s.DiskFree >= 0 {
 		e.single(prefix+"disk_free_bytes", gauge, "Free space on the store's disk.", float64(s.DiskFree))
 	}
-	if len(s.StoreSync.Counts) > 0 {
-		e.histogram(prefix+"store_fsync_duration_seconds", "Time of one sync of the log.", s.StoreSync)
-	}
+	e.single(prefix+"store_syncs_total", counter, "Syncs of the log.", float64(s.StoreSyncs))
+	e.single(prefix+"store_last_sync_seconds", gauge, "Time that the last sync of the log took.", s.StoreLastSync.Seconds())
+	e.single(prefix+"store_records_total", counter, "Changes written to the log.", float64(s.StoreRecords))
+	e.single(prefix+"store_written_bytes_total", counter, "Bytes written to the log.", float64(s.StoreBytes))
+	e.single(prefix+"store_waiting_bytes", gauge, "Bytes that wait to be written to the log.", float64(s.StoreWaiting))
+	e.single(prefix+"store_checkpoints_total", counter, "Checkpoints written.", float64(s.Checkpoints))
+	e.single(prefix+"store_last_checkpoint_seconds", gauge, "Time that the last checkpoint took.", s.LastCheckpoint.Seconds())
 }
 
 // counts writes totals by reason.

@@ -25,7 +25,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
 	err := indexPage.Execute(&b, map[string]any{
 		"Stats": stats, "Checks": checks, "Ready": s.ready(checks),
-		"Uptime": time.Since(stats.StartedAt).Round(time.Second), "StoreSize": size(stats.StoreSize),
+		"Uptime": time.Since(stats.StartedAt).Round(time.Second), "StoreSize": size(stats.LogSize + stats.PagesSize),
 	})
 	if err != nil {
 		s.log.Error("rendering the landing page failed", "error", err)

@@ -27,29 +27,35 @@ type Stats struct {
 	Role      string // "master"
 	StartedAt time.Time
 
-	Listeners  []Listener
-	Protocols  []Protocol
-	Rejected   []Count // connections, by reason
-	Dropped    []Count // messages, by reason
-	DeadLetter []Count // messages, by reason
+	Listeners []Listener
+	Protocols []Protocol
+	Rejected  []Count // connections, by reason
 
 	Acknowledged uint64
-	Redelivered  uint64
 	Expired      uint64
+	DeadLettered uint64
+	Dropped      uint64
 
 	Queues           int
-	Topics           int
 	Subscriptions    int // durable ones
-	QueueMessages    int64
-	QueueInflight    int64
+	QueueMessages    int
+	QueueInflight    int
 	QueueConsumers   int
 	BlockedProducers int   // connections whose sends are held back
 	MemoryUsed       int64 // bytes of waiting messages
 	MemoryLimit      int64 // bytes; 0 for none
-	StoreSize        int64 // bytes on disk
+	LogSize          int64 // bytes on disk
+	PagesSize        int64 // bytes on disk
 	DiskFree         int64 // bytes; negative if it isn't known
-	StoreSync        Histogram
-	ReloadFailed     bool // the last SIGHUP changed nothing
+
+	StoreSyncs     uint64
+	StoreLastSync  time.Duration
+	StoreRecords   uint64
+	StoreBytes     uint64 // written to the log
+	Checkpoints    uint64
+	LastCheckpoint time.Duration // what it took
+	StoreWaiting   int64         // bytes that wait for the log writer
+	ReloadFailed   bool          // the last SIGHUP changed nothing
 }
 
 // Listener is an open port and what its connections did.
@@ -74,12 +80,4 @@ type Protocol struct {
 type Count struct {
 	Reason string
 	Total  uint64
-}
-
-// Histogram counts durations. Counts has one number more than Bounds: the
-// last is for what is longer than every bound.
-type Histogram struct {
-	Bounds []float64 // seconds, rising
-	Counts []uint64
-	Sum    float64 // seconds
 }

@@ -41,15 +41,15 @@ type Store struct {
 	SegmentSize        Size          `key:"segmentSize" doc:"size of one log segment; segments are preallocated"`
 	CheckpointInterval time.Duration `key:"checkpointInterval" doc:"longest time between two checkpoints while the state changes"`
 	CheckpointBytes    Size          `key:"checkpointBytes" doc:"log written since the last checkpoint that starts the next one"`
-	Memory             Size          `key:"memory" doc:"memory for bodies of waiting messages; what is beyond is read from disk"`
+	Memory             Size          `key:"memory" doc:"memory for waiting messages; beyond it durable ones stay on disk only and producers are slowed down"`
 }
 
 // Limits bound what clients can ask for.
 type Limits struct {
 	MaxMessage            Size          `key:"maxMessage" doc:"largest message that is taken"`
-	Connections           int           `key:"connections" doc:"connections of all listeners together"`
-	ConnectionsPerAddress int           `key:"connectionsPerAddress" doc:"connections of one source address that have not authenticated yet"`
-	HandshakeTimeout      time.Duration `key:"handshakeTimeout" doc:"time for a client to prove who it is"`
+	Connections           int           `key:"connections" doc:"connections of one listener, where its URI has no maximumConnections"`
+	ConnectionsPerAddress int           `key:"connectionsPerAddress" doc:"connections of one source address that have not authenticated yet; 0 allows another machine 100 and this one any number"`
+	HandshakeTimeout      time.Duration `key:"handshakeTimeout" doc:"time for a client to log in, where its listener's URI has no transport.connectAttemptTimeout"`
 }
 
 // Memory is the process's.
@@ -97,17 +97,16 @@ func Default() Config {
 		Log:        Log{Level: "info", Format: "auto"},
 		Store: Store{
 			Sync:               "always",
-			SyncInterval:       time.Second,
+			SyncInterval:       50 * time.Millisecond,
 			SegmentSize:        64 * MiB,
-			CheckpointInterval: 5 * time.Second,
-			CheckpointBytes:    256 * MiB,
-			Memory:             128 * MiB,
+			CheckpointInterval: 10 * time.Second,
+			CheckpointBytes:    32 * MiB,
+			Memory:             96 * MiB,
 		},
 		Limits: Limits{
-			MaxMessage:            100 * MiB,
-			Connections:           10_000,
-			ConnectionsPerAddress: 100,
-			HandshakeTimeout:      10 * time.Second,
+			MaxMessage:       100 * MiB,
+			Connections:      10_000,
+			HandshakeTimeout: 10 * time.Second,
 		},
 		Stomp:    Stomp{Nack: "dead-letter"},
 		Shutdown: Shutdown{Timeout: 25 * time.Second},

@@ -199,4 +199,3 @@ func suggestPath(root *key, path string) string {
 	}
 	return `"entrepot config show" lists the keys`
 }
-

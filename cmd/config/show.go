@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -107,4 +108,19 @@ func quoted(s string) string {
 		return s
 	}
 	return strconv.Quote(s)
+}
+
+// Changed returns the keys whose values differ between l and other.
+func (l *Loaded) Changed(other *Loaded) []string {
+	var out []string
+	theirs := other.Entries()
+	for i, e := range l.Entries() {
+		if e.Value != theirs[i].Value {
+			out = append(out, e.Key)
+		}
+	}
+	if !slices.Equal(l.Destinations, other.Destinations) {
+		out = append(out, "destinations")
+	}
+	return out
 }

@@ -56,7 +56,7 @@ func (c *Config) validate(from *Loaded) error {
 	v.store(&c.Store)
 	v.size("limits.maxMessage", c.Limits.MaxMessage, KiB, 256*MiB)
 	v.number("limits.connections", c.Limits.Connections, 1, 1_000_000)
-	v.number("limits.connectionsPerAddress", c.Limits.ConnectionsPerAddress, 1, 1_000_000)
+	v.number("limits.connectionsPerAddress", c.Limits.ConnectionsPerAddress, 0, 1_000_000)
 	v.duration("limits.handshakeTimeout", c.Limits.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	if c.Memory.Limit != 0 {
 		v.size("memory.limit", c.Memory.Limit, 32*MiB, TiB)

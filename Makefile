@@ -1,0 +1,88 @@
+# Tools, run with "go run" so that a fresh clone needs only Go.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+VERSION   ?= dev
+IMAGE     ?= entrepot
+FUZZTIME  ?= 30s
+BENCHTIME ?= 1s
+ARGS      ?=
+
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/entrepot
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/entrepot ./cmd/entrepot
+
+.PHONY: run
+run: build ## run a broker on its defaults (data in ./data); ARGS adds flags
+	./bin/entrepot serve $(ARGS)
+
+.PHONY: test
+test: ## run every test that needs only Go, with the race detector if it can be built
+	go test $(RACE) -timeout 30m ./...
+
+.PHONY: check
+check: format-check vet lint imports ## check format, vet, lint and the direction of imports
+
+.PHONY: format
+format: ## format the sources
+	gofmt -s -w $$(git ls-files '*.go')
+
+.PHONY: format-check
+format-check: ## fail if a source is not formatted
+	@files=$$(gofmt -s -l $$(git ls-files '*.go')); \
+	if [ -n "$$files" ]; then echo "not formatted (make format mends it):"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## run go vet, also on what only other systems and make integration compile
+	go vet ./...
+	go vet -tags integration ./...
+	GOOS=darwin go vet ./cmd/entrepot
+	GOOS=windows go vet ./cmd/entrepot
+
+.PHONY: lint
+lint: ## run the linters of .golangci.yml
+	go run $(GOLANGCI_LINT) run
+
+.PHONY: imports
+imports: ## check that packages import only what the architecture allows
+	go test -count=1 -run '^TestPackagesImportOnlyWhatTheArchitectureAllows$$' ./cmd/entrepot
+
+.PHONY: vulnerable
+vulnerable: ## look for known vulnerabilities in what is used of the dependencies
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run the Go benchmarks; "entrepot bench" drives a running broker
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: integration
+integration: ## install clients of other languages and run them, and faults, against the real broker
+	go test -tags integration -count=1 -timeout 60m -v ./integration/...
+
+.PHONY: docker
+docker: ## build the container image
+	docker build -f docker/Dockerfile --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
+
+.PHONY: clean
+clean: ## remove what was built; data stays
+	rm -rf bin coverage.out
+	go clean -testcache
