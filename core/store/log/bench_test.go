@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -55,4 +57,39 @@ func readySegments(l *Log) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.ready)
+}
+
+// BenchmarkOpen opens a log that was closed, and one that was killed: what it adds to the start of a broker
+// with an empty log.
+func BenchmarkOpen(b *testing.B) {
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			l := mustOpen(b, Options{Dir: b.TempDir()})
+			b.StopTimer()
+			removeLog(b, l)
+			b.StartTimer()
+		}
+	})
+	for _, killed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("killed=%t", killed), func(b *testing.B) {
+			o := Options{Dir: b.TempDir()}
+			mustClose(b, mustOpen(b, o))
+			for b.Loop() {
+				l := mustOpen(b, o)
+				b.StopTimer()
+				if killed {
+					_ = l.fail(errors.New("killed")) // Close then leaves the mark as it is
+				}
+				mustClose(b, l)
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func removeLog(b *testing.B, l *Log) {
+	mustClose(b, l)
+	if err := os.RemoveAll(l.opt.Dir); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -2,8 +2,10 @@ package log
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/core/store/disk"
@@ -242,14 +244,17 @@ func FuzzOpen(f *testing.F) {
 		}
 		return o.FS.(*disk.Fake).Bytes(segmentName("wal", 1))[:headerSize+200]
 	}()
-	f.Add(seed)
-	f.Add(seed[:headerSize])
-	f.Add([]byte(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > headerLen && len(b) > headerSize { // let the fuzzer past the header's checksum
-			if h, wrong := decodeHeader(b); wrong == "" && h.size > 1<<20 {
-				return // a file of that size would be made
-			}
+	f.Add(seed, false)
+	f.Add(seed, true)
+	f.Add(seed[:headerSize], true)
+	f.Add([]byte(nil), false)
+	f.Fuzz(func(t *testing.T, b []byte, fix bool) {
+		b = bytes.Clone(b)
+		if fix {
+			fixChecksums(b)
+		}
+		if h, wrong := decodeHeader(b); wrong == "" && h.size > 1<<20 {
+			return // a file of that size would be made
 		}
 		fake := disk.NewFake()
 		o := testOptions(fake)
@@ -270,6 +275,26 @@ func FuzzOpen(f *testing.F) {
 		l = mustOpen(t, o)
 		wantRecords(t, replayedWhole(t, l), append(before, "next"))
 	})
+}
+
+// fixChecksums lets the fuzzer past the checksums of the header, the marks and the first frame.
+func fixChecksums(b []byte) {
+	if len(b) < headerSize {
+		return
+	}
+	binary.LittleEndian.PutUint32(b[headerLen-4:], crc32.Checksum(b[:headerLen-4], castagnoli))
+	h, _ := decodeHeader(b)
+	for _, at := range []int{disk.SectorSize, 2 * disk.SectorSize} {
+		crc := crc32.Update(markSeed(h.log, h.id), castagnoli, b[at:at+markLen-4])
+		binary.LittleEndian.PutUint32(b[at+markLen-4:], crc)
+	}
+	raw := b[headerSize:]
+	if len(raw) < frameHeaderSize {
+		return
+	}
+	if n, err := frameLength(raw); err == nil && n <= len(raw) {
+		binary.LittleEndian.PutUint32(raw[8:], frameCRC(raw[:n], le32(raw[12:])))
+	}
 }
 
 // replayedWhole replays from the first place where a record begins.

@@ -28,7 +28,7 @@
 //
 // One goroutine, the committer, calls Append, Buffered, Discard, Commit, AppendFrames, SetEpoch, TruncateAfter and
 // Close. All other methods may be called from anywhere at any time. Locks, in order: Log.work (one piece of
-// segment maintenance; held across I/O), Log.mu (memory only, never held across I/O). Append and Commit take only mu.
+// segment maintenance; held across I/O), Log.mu (memory only, never held across I/O). Append takes none, Commit only mu, unless Options.Inline makes it do maintenance.
 // The log has one goroutine of its own, which prepares, seals and recycles segments (none with Options.Inline).
 //
 // # Files

@@ -3,7 +3,6 @@ package log
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"math"
 
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 )
@@ -16,6 +15,9 @@ const (
 	// headerSize is where frames begin.
 	headerSize = 4096
 )
+
+// maxIndex is beyond what a log can reach; it keeps sums of indexes from overflowing.
+const maxIndex = 1 << 62
 
 // headerState says whether a segment holds frames.
 type headerState uint32
@@ -66,7 +68,7 @@ func decodeHeader(b []byte) (h header, wrong string) {
 	h.id = le.Uint64(b[32:])
 	h.size = int64(le.Uint64(b[40:]))
 	h.prev = Position{Epoch: le.Uint64(b[56:]), Index: le.Uint64(b[48:]) - 1, Chain: le.Uint32(b[64:])}
-	if h.state > segmentActive || h.prev.Index == math.MaxUint64 || h.size < headerSize || h.size > maxSegmentSize {
+	if h.state > segmentActive || h.prev.Index > maxIndex || h.size < headerSize || h.size > maxSegmentSize {
 		return h, "the segment's header has impossible values"
 	}
 	return h, ""

@@ -76,6 +76,10 @@ func (l *Log) create(v *survey) error {
 	if err := s.activate(l.opt.Start); err != nil {
 		return err
 	}
+	// Clean: there is nothing behind the header that adopt would have to look for.
+	if err := s.writeMark(markClean, l.opt.Start, headerSize); err != nil {
+		return err
+	}
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("sync first segment: %w", err)
 	}
