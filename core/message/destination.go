@@ -3,7 +3,9 @@ package message
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -46,7 +48,7 @@ type Destination struct {
 	Name string
 }
 
-// Queue and Topic name a destination of that kind.
+// Queue names a queue.
 func Queue(name string) Destination { return Destination{KindQueue, name} }
 
 // Topic names a topic.
@@ -67,51 +69,77 @@ func (d Destination) String() string {
 const (
 	MaxNameLength   = 4096 // bytes
 	MaxNameElements = 128
+	MaxComponents   = 256 // of a composite
 )
 
-// Errors of names, wrapped with the name concerned.
+// Errors of names.
 var (
-	ErrNameEmpty    = errors.New("destination name is empty")
-	ErrNameLong     = fmt.Errorf("destination name is longer than %d bytes", MaxNameLength)
-	ErrNameElements = fmt.Errorf("destination name has more than %d elements", MaxNameElements)
-	ErrNameText     = errors.New("destination name is not valid UTF-8 or holds a control character")
+	ErrNameEmpty      = errors.New("destination name is empty")
+	ErrNameLong       = fmt.Errorf("destination name is longer than %d bytes", MaxNameLength)
+	ErrNameElements   = fmt.Errorf("destination name has more than %d elements", MaxNameElements)
+	ErrNameComponents = fmt.Errorf("composite destination has more than %d components", MaxComponents)
+	ErrNameText       = errors.New("destination name is not valid UTF-8 or holds a control character")
 )
 
 // ParseDestination reads a qualified name; a name without prefix is of kind
-// unqualified.
+// unqualified. Blanks around the name are ignored. Errors are those of
+// ValidateName, wrapped with the name (the beginning of a long one), and come
+// with the zero Destination.
 func ParseDestination(s string, unqualified Kind) (Destination, error) {
+	s = strings.Trim(s, " ")
 	d := Destination{unqualified, s}
 	for k := KindQueue; k <= KindTempTopic; k++ {
 		if rest, ok := strings.CutPrefix(s, kindPrefixes[k]); ok {
-			d = Destination{k, rest}
+			d = Destination{k, strings.TrimLeft(rest, " ")}
 			break
 		}
 	}
-	return d, ValidateName(d.Name)
+	if err := ValidateName(d.Name); err != nil {
+		return Destination{}, fmt.Errorf("%.64q: %w", s, err)
+	}
+	return d, nil
 }
 
-// ValidateName reports whether name can name a destination or a pattern.
+// CutOptions splits what stands behind the first '?' of d's name from it:
+// "Q?consumer.prefetchSize=10" is queue Q with an option. A composite has
+// them at its end, once for all its components.
+func (d Destination) CutOptions() (bare Destination, options string) {
+	d.Name, options, _ = strings.Cut(d.Name, "?")
+	return d, options
+}
+
+// ValidateName reports whether name can name a destination, a pattern, or a
+// composite of them. Elements may be empty: MQTT has "a//b".
 func ValidateName(name string) error {
 	switch {
 	case name == "":
 		return ErrNameEmpty
 	case len(name) > MaxNameLength:
 		return ErrNameLong
-	case strings.Count(name, ".") >= MaxNameElements:
-		return ErrNameElements
 	}
+	dots, ascii := 0, true
 	for i := range len(name) {
-		if c := name[i]; c < ' ' || c == 0x7f {
+		switch c := name[i]; {
+		case c < ' ' || c == 0x7f:
 			return ErrNameText
+		case c >= utf8.RuneSelf:
+			ascii = false
+		case c == ',':
+			dots = 0
+		case c == '.':
+			if dots++; dots >= MaxNameElements {
+				return ErrNameElements
+			}
 		}
 	}
-	if !utf8.ValidString(name) {
+	if !ascii && (!utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)) {
 		return ErrNameText
 	}
 	return nil
 }
 
-// IsPattern reports whether name has a wildcard element.
+// IsPattern reports whether name has a wildcard element. A composite is to be
+// asked component by component.
 func IsPattern(name string) bool {
 	if !strings.ContainsAny(name, "*>") {
 		return false
@@ -126,6 +154,11 @@ func IsPattern(name string) bool {
 
 // Matches reports whether pattern selects name. "A.>" selects A itself too,
 // as in ActiveMQ; whatever stands behind '>' is ignored.
+//
+// In a name, '*' and '>' are elements like any other, which only wildcards
+// select. (In ActiveMQ a '*' in the name is selected by every element: a
+// permission for A.B would let its holder subscribe to A.*.) To ask whether
+// one pattern selects all that another does, use Covers.
 func Matches(pattern, name string) bool {
 	for {
 		p, prest, pmore := strings.Cut(pattern, ".")
@@ -146,19 +179,56 @@ func Matches(pattern, name string) bool {
 	}
 }
 
+// Covers reports whether pattern selects every name that sub, a name or a
+// pattern, selects: whoever may read pattern may subscribe to sub. It errs
+// towards false where pattern is a roundabout way to write another: "*.>"
+// selects everything and does not cover ">".
+func Covers(pattern, sub string) bool {
+	for {
+		p, prest, pmore := strings.Cut(pattern, ".")
+		if p == ">" {
+			return true
+		}
+		s, srest, smore := strings.Cut(sub, ".")
+		if s == ">" || p != "*" && p != s {
+			return false
+		}
+		if !smore {
+			return !pmore || prest == ">" || strings.HasPrefix(prest, ">.")
+		}
+		if !pmore {
+			return false
+		}
+		pattern, sub = prest, srest
+	}
+}
+
 // IsComposite reports whether the name lists several destinations.
 func (d Destination) IsComposite() bool { return strings.Contains(d.Name, ",") }
 
-// Components returns the destinations of a composite name: "A,topic://B"
-// under kind queue is queue A and topic B. Blanks around a name are ignored.
+// Components returns the destinations of a composite name, each once, in
+// their order: "A,topic://B" under kind queue is queue A and topic B. Blanks
+// around a name and empty names are ignored, as in ActiveMQ.
 func (d Destination) Components() ([]Destination, error) {
 	var out []Destination
 	for part := range strings.SplitSeq(d.Name, ",") {
-		c, err := ParseDestination(strings.TrimSpace(part), d.Kind)
+		if strings.Trim(part, " ") == "" {
+			continue
+		}
+		c, err := ParseDestination(part, d.Kind)
 		if err != nil {
-			return nil, fmt.Errorf("composite destination %q: %w", d.Name, err)
+			return nil, fmt.Errorf("composite destination: %w", err)
+		}
+		if slices.Contains(out, c) {
+			continue
+		}
+		if len(out) == MaxComponents {
+			return nil, ErrNameComponents
 		}
 		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("composite destination: %w", ErrNameEmpty)
 	}
 	return out, nil
 }

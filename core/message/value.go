@@ -1,7 +1,9 @@
 package message
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -261,7 +263,7 @@ func (v Value) Binary() ([]byte, bool) {
 	if v.typ != TypeBinary {
 		return nil, false
 	}
-	return unsafe.Slice((*byte)(v.ptr), int(v.num)), true
+	return v.bytes(), true
 }
 
 // List returns the elements of a list or an array. The caller must not
@@ -270,7 +272,7 @@ func (v Value) List() ([]Value, bool) {
 	if v.typ != TypeList && v.typ != TypeArray {
 		return nil, false
 	}
-	return unsafe.Slice((*Value)(v.ptr), int(v.num)), true
+	return v.values(), true
 }
 
 // ElementType returns the type of an array's elements.
@@ -281,7 +283,7 @@ func (v Value) Map() ([]MapEntry, bool) {
 	if v.typ != TypeMap {
 		return nil, false
 	}
-	return unsafe.Slice((*MapEntry)(v.ptr), int(v.num)), true
+	return v.entries(), true
 }
 
 // Described returns the descriptor and the value of a described value.
@@ -293,6 +295,17 @@ func (v Value) Described() (descriptor, value Value, ok bool) {
 	return e.Key, e.Value, true
 }
 
+// bytes, values and entries return what ptr points to, whose kind the type
+// must have told.
+func (v Value) bytes() []byte       { return unsafe.Slice((*byte)(v.ptr), int(v.num)) }
+func (v Value) values() []Value     { return unsafe.Slice((*Value)(v.ptr), int(v.num)) }
+func (v Value) entries() []MapEntry { return unsafe.Slice((*MapEntry)(v.ptr), int(v.num)) }
+
+// point makes v one of the types that hold bytes.
+func (v *Value) point(b []byte) {
+	v.ptr, v.num = unsafe.Pointer(unsafe.SliceData(b)), uint64(len(b))
+}
+
 // Equal reports whether v and w are of the same type and value. Floats and
 // doubles are compared by their bits: a not-a-number equals itself, and 0
 // does not equal -0.
@@ -302,29 +315,13 @@ func (v Value) Equal(w Value) bool {
 	}
 	switch v.typ {
 	case TypeString, TypeSymbol, TypeBinary, TypeUUID, TypeDecimal128:
-		return unsafe.String((*byte)(v.ptr), int(v.num)) == unsafe.String((*byte)(w.ptr), int(w.num))
+		return bytes.Equal(v.bytes(), w.bytes())
 	case TypeList, TypeArray:
-		return equalValues(unsafe.Slice((*Value)(v.ptr), int(v.num)), unsafe.Slice((*Value)(w.ptr), int(w.num)))
+		return slices.EqualFunc(v.values(), w.values(), Value.Equal)
 	case TypeMap, TypeDescribed:
-		return equalEntries(unsafe.Slice((*MapEntry)(v.ptr), int(v.num)), unsafe.Slice((*MapEntry)(w.ptr), int(w.num)))
-	}
-	return true
-}
-
-func equalValues(a, b []Value) bool {
-	for i := range a {
-		if !a[i].Equal(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func equalEntries(a, b []MapEntry) bool {
-	for i := range a {
-		if !a[i].Key.Equal(b[i].Key) || !a[i].Value.Equal(b[i].Value) {
-			return false
-		}
+		return slices.EqualFunc(v.entries(), w.entries(), func(a, b MapEntry) bool {
+			return a.Key.Equal(b.Key) && a.Value.Equal(b.Value)
+		})
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"unsafe"
 )
@@ -107,4 +108,43 @@ func (b *Body) Text() string { return unsafe.String(unsafe.SliceData(b.Data), le
 // the same sections.
 func (b *Body) Equal(c Body) bool {
 	return b.Kind == c.Kind && bytes.Equal(b.Data, c.Data) && b.Value.Equal(c.Value) && slices.Equal(b.Sections, c.Sections)
+}
+
+// check reports what keeps b from being the body of a view.
+func (b *Body) check() error {
+	want := TypeNull
+	switch b.Kind {
+	case BodyMap:
+		want = TypeMap
+	case BodyStream:
+		want = TypeList
+	case BodyValue:
+		want = b.Value.typ
+	case BodyNone, BodyBytes, BodyText, BodyObject:
+	default:
+		return fmt.Errorf("%w: body of kind %d", ErrCorrupt, b.Kind)
+	}
+	if b.Value.typ != want {
+		return fmt.Errorf("%w: %v body holds a value of type %v", ErrCorrupt, b.Kind, b.Value.typ)
+	}
+	return b.checkSections()
+}
+
+func (b *Body) checkSections() error {
+	if b.Sections == nil {
+		return nil
+	}
+	var size int
+	switch b.Kind {
+	case BodyBytes:
+		size = len(b.Data)
+	case BodyStream:
+		size = int(b.Value.num)
+	default:
+		return fmt.Errorf("%w: sections in a %v body", ErrCorrupt, b.Kind)
+	}
+	if n := len(b.Sections); n < 2 || b.Sections[n-1] != size || b.Sections[0] < 0 || !slices.IsSorted(b.Sections) {
+		return fmt.Errorf("%w: body of %d in sections that end at %v", ErrCorrupt, size, b.Sections)
+	}
+	return nil
 }
