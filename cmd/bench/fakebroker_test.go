@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -59,13 +60,27 @@ func startFake(tb testing.TB, set func(*fakeBroker)) *fakeBroker {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &fakeBroker{listener: ln, version: "1.2", routes: map[string]*fakeRoute{}, clients: map[*fakeClient]bool{}}
+	b := newFake(ln)
 	if set != nil {
 		set(b)
 	}
 	b.serving.Go(b.accept)
 	tb.Cleanup(b.close)
 	return b
+}
+
+func newFake(ln net.Listener) *fakeBroker {
+	return &fakeBroker{listener: ln, version: "1.2", routes: map[string]*fakeRoute{}, clients: map[*fakeClient]bool{}}
+}
+
+// serveFake is a broker process: it ends with SIGTERM.
+func serveFake(address string) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	newFake(ln).accept()
 }
 
 func (b *fakeBroker) address() string { return b.listener.Addr().String() }
@@ -336,9 +351,7 @@ func (c *fakeClient) message(r *fakeRoute, body []byte, touched map[*fakeClient]
 	c.out = append(c.out, body...)
 	c.out = append(c.out, "\x00\n"...)
 	c.mu.Unlock()
-	if !touched[c] {
+	if !touched[c] { // reading a map is cheaper than writing it
 		touched[c] = true
 	}
 }
-
-func (b *fakeBroker) String() string { return fmt.Sprintf("fake broker on %s", b.address()) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -15,7 +16,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fakeAddress names the variable that turns the test binary into a broker, for
+// the startup scenario.
+const fakeAddress = "BENCH_TEST_FAKE_ADDRESS"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(fakeAddress); address != "" {
+		serveFake(address)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // bench runs the command and returns its JSON result.
 func benchRun(tb testing.TB, b *fakeBroker, args ...string) (result, error) {
@@ -262,4 +273,32 @@ func TestRefusalsAreInTheBrokersWords(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+func TestStartupMeasuresTheFirstClient(t *testing.T) {
+	b := startFake(t, nil)
+	address := b.address()
+	if _, err := benchRun(t, b, "--scenario", "startup", "--", os.Args[0]); err == nil || !strings.Contains(err.Error(), "something listens on "+address) {
+		t.Fatalf("started beside another broker: %v", err)
+	}
+	b.close()
+	t.Setenv(fakeAddress, address)
+	r, err := benchRun(t, b, "--scenario", "startup", "--timeout", "10s", "--", os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Startup == nil || r.Startup.AcceptedMs <= 0 || *r.Startup.IdleRSS < 1 {
+		t.Errorf("startup %+v", r.Startup)
+	}
+	eventually(t, func() bool { return nobodyListens(t.Context(), address) == nil })
+}
+
+func TestACommandThatEndsIsNotWaitedFor(t *testing.T) {
+	b := startFake(t, nil)
+	b.close()
+	begun := time.Now()
+	_, err := benchRun(t, b, "--scenario", "startup", "--timeout", "1m", "--", "false")
+	if err == nil || !strings.Contains(err.Error(), "ended before it accepted a client") || time.Since(begun) > 30*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
 }

@@ -25,19 +25,28 @@ func (stompProtocol) destination(name string, topic bool) string {
 }
 
 func (p stompProtocol) open(rw io.ReadWriter, c credentials) (codec, error) {
-	frame := append([]byte("CONNECT\naccept-version:"), p.accept...)
-	frame = appendStompHeader(frame, "host", c.virtualHost)
-	// Heart-beats would be noise in the measurement and wake idle connections.
-	frame = append(frame, "\nheart-beat:0,0"...)
-	if c.login != "" {
-		frame = appendStompHeader(frame, "login", c.login)
-		frame = appendStompHeader(frame, "passcode", c.passcode)
+	frame, err := p.connectFrame(c)
+	if err != nil {
+		return nil, err
 	}
-	frame = append(frame, "\n\n\x00"...)
 	if _, err := rw.Write(frame); err != nil {
 		return nil, fmt.Errorf("send CONNECT: %w", err)
 	}
 	return p.readConnected(rw)
+}
+
+// connectFrame escapes nothing (STOMP 1.2, value encoding), so some credentials
+// cannot be said.
+func (p stompProtocol) connectFrame(c credentials) ([]byte, error) {
+	if strings.ContainsAny(c.virtualHost+c.login+c.passcode, "\r\n\x00") {
+		return nil, errors.New("STOMP cannot carry a host, login or passcode with a line break or NUL")
+	}
+	// Heart-beats would be noise in the measurement and wake idle connections.
+	frame := "CONNECT\naccept-version:" + p.accept + "\nhost:" + c.virtualHost + "\nheart-beat:0,0\n"
+	if c.login != "" {
+		frame += "login:" + c.login + "\npasscode:" + c.passcode + "\n"
+	}
+	return []byte(frame + "\n\x00"), nil
 }
 
 // readConnected waits for CONNECTED. Nothing may follow it: the broker has not
@@ -172,8 +181,7 @@ func (c *stompCodec) appendDisconnect(dst []byte) []byte {
 }
 
 // appendStompHeader starts a new line, so that a frame is built as its command
-// and then headers. CONNECT does not escape, but nor does what it carries hold
-// any of these characters.
+// and then headers.
 func appendStompHeader(dst []byte, name, value string) []byte {
 	dst = append(dst, '\n')
 	dst = append(dst, stompEscaper.Replace(name)...)
