@@ -1,0 +1,219 @@
+package stomp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/protocols"
+)
+
+// conn is one client's connection.
+type conn struct {
+	// immutable once serve runs
+	front    *Frontend
+	net      *protocols.Conn
+	messages protocols.MessageWriter // nil on a byte stream
+	log      *slog.Logger
+	set      settings
+
+	// Guarded by turn: the reader's, and for a moment that of the goroutine
+	// that goes on with held sends. session and version are set by CONNECT,
+	// before anything else uses them.
+	turn      sync.Mutex
+	session   *broker.Session
+	version   version
+	anonymous bool // the client gave no client-id
+	subs      subscriptions
+	txs       map[string]*transaction
+	held      holdback
+	nowMs     int64 // when the input being worked on was read
+
+	// owned by the reader
+	dec  decoder
+	work *workspace
+	// envelope is filled anew for each message.
+	envelope message.Envelope
+
+	// any goroutine
+	pressure atomic.Bool   // stop reading: too much is under way
+	room     chan struct{} // told when pressure or held sends have gone
+	gone     chan struct{} // closed when the connection is broken
+	lastIn   atomic.Int64  // nanoseconds of the wall clock: something was read
+	lastOut  atomic.Int64  // something was written
+	waiting  atomic.Bool   // the reader doesn't read: heart-beats can't be expected
+	resumers sync.WaitGroup
+
+	// guarded by mu
+	mu       sync.Mutex
+	out      *outbox    // nil when empty
+	writing  bool       // the writer runs
+	idle     *sync.Cond // told when the writer ends and when the connection breaks
+	leaving  bool       // DISCONNECT came: no more messages
+	ending   bool       // outLast is queued
+	broken   bool       // nothing can be written any more
+	ended    bool       // the session is closed
+	receipts receipts
+	temps    temps // made is written with turn held too
+	beats    beats
+}
+
+func newConn(f *Frontend, nc *protocols.Conn) *conn {
+	c := &conn{
+		front: f, net: nc,
+		log:  f.opts.Logger.With("proto", "stomp", "conn", nc.ID, "remote", addr(nc)),
+		room: make(chan struct{}, 1),
+		gone: make(chan struct{}),
+	}
+	c.messages, _ = nc.Conn.(protocols.MessageWriter)
+	c.idle = sync.NewCond(&c.mu)
+	return c
+}
+
+func addr(nc *protocols.Conn) string {
+	if nc.Remote != nil {
+		return nc.Remote.String()
+	}
+	return ""
+}
+
+func (c *conn) configure(s settings) {
+	c.set = s
+	c.dec.version = v12 // its rules read CONNECT of every version
+	c.dec.limits = s.frame
+	c.dec.limits.frame = min(s.frame.frame, strangerFrame)
+}
+
+// serve is the reader.
+func (c *conn) serve() {
+	defer c.end()
+	err := c.read()
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		c.log.Info("connection ends by a protocol error", "err", f.text)
+		id, asked := c.dec.f.value(headerReceipt)
+		c.mu.Lock()
+		c.postError(f, id, asked)
+		c.postLast()
+		c.mu.Unlock()
+		c.farewell()
+	case errors.Is(err, errDisconnect), c.isEnding():
+		c.farewell()
+	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
+		c.log.Debug("connection was lost", "err", err)
+	}
+}
+
+var (
+	errDisconnect = errors.New("client sent DISCONNECT")
+	errGone       = errors.New("connection is broken")
+)
+
+func (c *conn) isEnding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending
+}
+
+// farewell waits until the last frame is queued and everything has been
+// written, and closes so that the client can read it.
+func (c *conn) farewell() {
+	limit := time.AfterFunc(farewellTimeout, c.fail)
+	defer limit.Stop()
+	c.mu.Lock()
+	for c.writing || !c.ending && !c.broken {
+		c.idle.Wait()
+	}
+	broken := c.broken
+	c.mu.Unlock()
+	if !broken {
+		c.net.Goodbye()
+	}
+}
+
+// end releases everything, whatever the connection ended by. The writer has
+// settled what it wrote before the session gives back the rest.
+func (c *conn) end() {
+	c.stopBeats()
+	c.fail()
+	c.mu.Lock()
+	for c.writing {
+		c.idle.Wait()
+	}
+	c.ended = true
+	c.mu.Unlock()
+	c.turn.Lock()
+	if c.session != nil {
+		c.flushHeld()
+		c.session.Close()
+		c.front.metrics.connections.Add(-1)
+	}
+	c.turn.Unlock()
+	c.resumers.Wait()
+	c.releaseWork()
+	c.dropOutbox()
+	_ = c.net.Close() // a second time at most
+}
+
+// dropOutbox forgets what nobody will read.
+func (c *conn) dropOutbox() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out != nil {
+		c.out.release()
+		c.out = nil
+	}
+}
+
+// fail breaks the connection. Any goroutine may call it, and it never waits.
+func (c *conn) fail() {
+	c.mu.Lock()
+	first := !c.broken
+	c.broken = true
+	c.idle.Broadcast()
+	c.mu.Unlock()
+	if first {
+		close(c.gone)
+		c.net.Abort()
+	}
+}
+
+// guard keeps a panic of one of the connection's other goroutines from ending
+// the broker.
+func (c *conn) guard(goroutine string) {
+	if p := recover(); p != nil {
+		c.log.Error("connection's goroutine panicked", "goroutine", goroutine,
+			"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.fail()
+	}
+}
+
+// relieve lets the reader go on if what stopped it has gone. c.mu is held.
+func (c *conn) relieve() {
+	if !c.pressure.Load() || c.receipts.len() >= maxReceipts ||
+		c.out != nil && len(c.out.control) > maxReplyBytes {
+		return
+	}
+	c.pressure.Store(false)
+	c.makeRoom()
+}
+
+// makeRoom tells the reader to look again.
+func (c *conn) makeRoom() {
+	select {
+	case c.room <- struct{}{}:
+	default: // it was told already
+	}
+}
+
+// now is the time of the wall clock that heart-beats are measured by.
+func now() int64 { return time.Now().UnixNano() }

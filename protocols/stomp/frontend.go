@@ -1,0 +1,63 @@
+package stomp
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/protocols"
+)
+
+// Options are what a frontend needs.
+type Options struct {
+	Broker *broker.Broker
+	// Converters read the messages that clients of other protocols sent.
+	Converters message.Converters
+	Logger     *slog.Logger
+	// Server is the product and version that CONNECTED shows, "Entrepot/1.0".
+	Server string
+}
+
+// Frontend speaks STOMP on any number of connections.
+type Frontend struct {
+	opts    Options
+	metrics metrics
+}
+
+var _ protocols.Frontend = (*Frontend)(nil)
+
+// New makes a frontend.
+func New(o Options) *Frontend {
+	if o.Server == "" {
+		o.Server = "Entrepot"
+	}
+	return &Frontend{opts: o}
+}
+
+// Name implements protocols.Frontend.
+func (f *Frontend) Name() string { return "stomp" }
+
+// Options implements protocols.Frontend.
+func (f *Frontend) Options() []string { return slices.Clone(optionNames) }
+
+// CheckValues reports what is wrong with the values of a listener's options.
+// Serve refuses connections of a listener whose options it can't read, so
+// check them when the listener starts.
+func (f *Frontend) CheckValues(v protocols.Values) error {
+	_, err := readSettings(v, f.opts.Broker.MaxMessage())
+	return err
+}
+
+// Serve implements protocols.Frontend.
+func (f *Frontend) Serve(nc *protocols.Conn) {
+	c := newConn(f, nc)
+	set, err := readSettings(nc.Values, f.opts.Broker.MaxMessage())
+	if err != nil {
+		c.log.Error("listener has options that can't be read", "listener", nc.Listener, "err", err)
+		_ = nc.Close() // nothing was said yet
+		return
+	}
+	c.configure(set)
+	c.serve()
+}

@@ -1,0 +1,284 @@
+package stomp
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/entrepot-mq/entrepot/core/broker"
+)
+
+const (
+	writeBuffer = 64 << 10
+	flushSize   = writeBuffer - writeBuffer/8 // filled to here, a buffer is written
+	// ownWrite is the size from which a body is written from where it lies
+	// instead of being copied.
+	ownWrite = 32 << 10
+	// writeChunk is what has to be written within the write timeout: a slow
+	// client may take its time for a large message as long as it goes on.
+	writeChunk = 128 << 10
+)
+
+var writeBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, writeBuffer)
+	return &b
+}}
+
+// writer encodes and writes while there is something to write.
+type writer struct {
+	c   *conn
+	buf []byte
+	// unsent are the automatic subscriptions with messages in buf or handed to
+	// the transport, and the last of them: settled when the write has returned.
+	unsent    []writtenTo
+	delivered uint64
+	buffered  int // bytes that a message transport buffers
+}
+
+type writtenTo struct {
+	consumer *broker.Consumer
+	tag      uint64
+}
+
+// write is the writer's goroutine. It ends when the outbox is empty.
+func (c *conn) write() {
+	defer c.writerEnds()
+	defer c.guard("writer")
+	pooled := writeBuffers.Get().(*[]byte)
+	w := writer{c: c, buf: (*pooled)[:0]}
+	for {
+		o := c.takeOutbox()
+		if o == nil {
+			break
+		}
+		err := w.send(o)
+		o.release()
+		if err != nil {
+			c.writeFailed(err)
+			break
+		}
+	}
+	if cap(w.buf) == writeBuffer {
+		*pooled = w.buf[:0]
+		writeBuffers.Put(pooled)
+	}
+}
+
+// takeOutbox returns what is queued, or nil if the writer should end.
+func (c *conn) takeOutbox() *outbox {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.out
+	if o == nil || c.broken {
+		c.writing = false // under the same lock: what is queued next starts a writer
+		c.idle.Broadcast()
+		return nil
+	}
+	c.out = nil
+	c.hand(o)
+	c.relieve()
+	return o
+}
+
+// writerEnds is for the ways out that did not go through takeOutbox.
+func (c *conn) writerEnds() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken {
+		c.writing = false
+		c.idle.Broadcast()
+	}
+}
+
+func (c *conn) writeFailed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.log.Warn("client does not read; connection closed", "timeout", c.set.writeTimeout)
+	} else if !errors.Is(err, net.ErrClosed) {
+		c.log.Debug("write failed", "err", err)
+	}
+	c.fail()
+}
+
+// send encodes and writes everything in o.
+func (w *writer) send(o *outbox) error {
+	last := false
+	for i := range o.items {
+		it := &o.items[i]
+		if err := w.encode(o, it); err != nil {
+			return err
+		}
+		last = last || it.kind == outLast
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if last {
+		// The reader may sit in a read, or wait for room: this ends both, and
+		// it says goodbye.
+		w.c.makeRoom()
+		return w.c.net.SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
+func (w *writer) encode(o *outbox, it *outItem) error {
+	var body []byte
+	switch it.kind {
+	case outNothing, outLast:
+		return nil
+	case outControl:
+		w.buf = append(w.buf, o.control[it.from:it.to]...)
+	case outMessage, outEnd:
+		sub := it.consumer.Ref.(*subscription)
+		w.delivered++
+		if it.kind == outEnd {
+			w.buf = w.c.appendBrowseEnd(w.buf, sub)
+			break
+		}
+		if sub.auto {
+			w.note(it)
+		}
+		w.buf, body = w.c.appendMessage(w.buf, sub, it)
+	}
+	if w.c.messages != nil {
+		return w.sendMessage(body, it.kind != outControl)
+	}
+	if it.kind == outControl {
+		return w.flushAbove(flushSize)
+	}
+	if len(body) < ownWrite {
+		w.buf = append(w.buf, body...)
+	} else if err := w.flushAround(body); err != nil {
+		return err
+	}
+	w.buf = append(w.buf, frameEnd...)
+	return w.flushAbove(flushSize)
+}
+
+// note remembers to settle an automatic delivery.
+func (w *writer) note(it *outItem) {
+	for i := range w.unsent {
+		if w.unsent[i].consumer == it.consumer {
+			w.unsent[i].tag = it.tag
+			return
+		}
+	}
+	w.unsent = append(w.unsent, writtenTo{it.consumer, it.tag})
+}
+
+// frameEnd ends a frame on a byte stream. The LF is for people who read a
+// conversation, as in ActiveMQ.
+const frameEnd = "\x00\n"
+
+func (w *writer) flushAbove(n int) error {
+	if len(w.buf) < n {
+		return nil
+	}
+	return w.flush()
+}
+
+// flushAround writes what is buffered and then body, without a copy. Nothing
+// is settled: the frame is not complete.
+func (w *writer) flushAround(body []byte) error {
+	if err := w.deadline(); err != nil {
+		return err
+	}
+	first := body[:min(len(body), writeChunk)]
+	both := net.Buffers{w.buf, first}
+	n, err := w.c.net.WriteBuffers(&both)
+	w.wrote(int(n))
+	w.buf = w.buf[:0]
+	for rest := body[len(first):]; len(rest) > 0 && err == nil; {
+		chunk := rest[:min(len(rest), writeChunk)]
+		rest = rest[len(chunk):]
+		err = w.writeAll(chunk)
+	}
+	return err
+}
+
+// flush writes what is buffered and settles what has been written.
+func (w *writer) flush() error {
+	if w.c.messages != nil {
+		if w.buffered > 0 {
+			if err := w.deadline(); err != nil {
+				return err
+			}
+			if err := w.c.messages.Flush(); err != nil {
+				return err
+			}
+			w.wrote(w.buffered)
+			w.buffered = 0
+		}
+	} else if len(w.buf) > 0 {
+		if err := w.writeAll(w.buf); err != nil {
+			return err
+		}
+		w.buf = w.buf[:0]
+	}
+	w.settle()
+	return nil
+}
+
+func (w *writer) writeAll(p []byte) error {
+	if err := w.deadline(); err != nil {
+		return err
+	}
+	n, err := w.c.net.Write(p)
+	w.wrote(n)
+	return err
+}
+
+func (w *writer) deadline() error {
+	if w.c.set.writeTimeout == 0 {
+		return nil
+	}
+	return w.c.net.SetWriteDeadline(time.Now().Add(w.c.set.writeTimeout))
+}
+
+func (w *writer) wrote(n int) {
+	w.c.lastOut.Store(now())
+	w.c.front.metrics.sentBytes.Add(uint64(n))
+}
+
+// settle accepts the automatic deliveries that have been written. A
+// subscription that has ended meanwhile was settled by UNSUBSCRIBE.
+func (w *writer) settle() {
+	for i, u := range w.unsent {
+		_ = u.consumer.SettleThrough(u.tag, broker.Accepted, nil, 0)
+		w.unsent[i] = writtenTo{}
+	}
+	w.unsent = w.unsent[:0]
+	if w.delivered > 0 {
+		w.c.front.metrics.delivered.Add(w.delivered)
+		w.delivered = 0
+	}
+}
+
+// sendMessage sends the frame in w.buf, and its body if it is a MESSAGE, as one
+// message of the transport, whose end makes the LF behind NUL superfluous.
+func (w *writer) sendMessage(body []byte, isMessage bool) error {
+	p := w.buf
+	if isMessage {
+		p = append(append(p, body...), 0)
+	} else if n := len(p) - len(frameEnd); n > 0 && string(p[n:]) == frameEnd {
+		p = p[:n+1]
+	}
+	w.buf = w.buf[:0]
+	if cap(p) > cap(w.buf) && cap(p) <= 4*writeBuffer {
+		w.buf = p[:0]
+	}
+	if err := w.deadline(); err != nil {
+		return err
+	}
+	if err := w.c.messages.WriteMessage(p, !w.c.messages.Binary() && utf8.Valid(p)); err != nil {
+		return err
+	}
+	w.buffered += len(p)
+	if w.buffered >= flushSize {
+		return w.flush()
+	}
+	return nil
+}
