@@ -106,7 +106,6 @@ func (o Options) badger(readOnly bool) badger.Options {
 	b.MemTableSize = int64(o.MemTable) << 20
 	b.NumMemtables = o.MemTables
 	b.BaseTableSize = int64(o.BaseTable) << 20
-	b.TableSizeMultiplier = 1
 	b.BaseLevelSize = 4 * b.BaseTableSize
 	b.BlockCacheSize = int64(o.BlockCache) << 20
 	b.IndexCacheSize = 0
