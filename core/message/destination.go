@@ -208,8 +208,15 @@ func (d Destination) IsComposite() bool { return strings.Contains(d.Name, ",") }
 
 // Components returns the destinations of a composite name, each once, in
 // their order: "A,topic://B" under kind queue is queue A and topic B. Blanks
-// around a name and empty names are ignored, as in ActiveMQ.
+// around a name and empty names are ignored, as in ActiveMQ. A destination
+// that isn't composite is its own only component, as it is.
 func (d Destination) Components() ([]Destination, error) {
+	if !d.IsComposite() {
+		if err := ValidateName(d.Name); err != nil {
+			return nil, fmt.Errorf("%.64q: %w", d.Name, err)
+		}
+		return []Destination{d}, nil
+	}
 	var out []Destination
 	for part := range strings.SplitSeq(d.Name, ",") {
 		if strings.Trim(part, " ") == "" {
