@@ -134,6 +134,7 @@ func (c *conn) ended(err error) error {
 	switch {
 	case errors.Is(err, websocket.ErrReadLimit):
 		c.err = errTooBig
+		c.sendClose(websocket.CloseMessageTooBig, errTooBig.Error()) // the engine says so of positive lengths only
 	case !ok:
 		c.err = err
 	case closed.Code == websocket.CloseNormalClosure, closed.Code == websocket.CloseGoingAway, closed.Code == websocket.CloseNoStatusReceived:

@@ -43,7 +43,7 @@ func newEngines() *engines {
 		WriteBufferSize: engineWriteSize,
 		WriteBufferPool: &sync.Pool{},
 		CheckOrigin:     func(*http.Request) bool { return true }, // checkOrigin did it
-		Error: refuseUpgrade,
+		Error:           refuseUpgrade,
 	}
 	e := &engines{plain: u, compressed: u}
 	e.compressed.EnableCompression = true
