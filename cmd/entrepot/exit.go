@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/entrepot-mq/entrepot/cmd/config"
+)
+
+// What the process ends with.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitUsage   = 2
+	exitTimeout = 7
+	exitConfig  = 78 // EX_CONFIG of sysexits.h
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// timeoutError is a wait that the user bounded and that was in vain.
+type timeoutError struct{ text string }
+
+func (e *timeoutError) Error() string { return e.text }
+
+// coded is an error that brings its own exit code, from cmd/bench.
+type coded interface {
+	error
+	ExitCode() int
+}
+
+// exitCode says what a command's error means to a script.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	if e, ok := errors.AsType[coded](err); ok {
+		return e.ExitCode()
+	}
+	if _, ok := errors.AsType[*config.InvalidError](err); ok {
+		return exitConfig
+	}
+	if _, ok := errors.AsType[*timeoutError](err); ok {
+		return exitTimeout
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return exitTimeout
+	}
+	return exitError
+}

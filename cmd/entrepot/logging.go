@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// logging is the broker's log and the knobs that a reload turns.
+type logging struct {
+	*slog.Logger
+	level *slog.LevelVar
+	text  bool // for people, not for programs
+	out   io.Writer
+}
+
+// newLogging logs to w: text on a terminal and JSON otherwise, or as format says.
+func newLogging(w io.Writer, format, level string) (*logging, error) {
+	l := &logging{level: &slog.LevelVar{}, out: w, text: format == "text" || format == "auto" && isTerminal(w)}
+	if err := l.setLevel(level); err != nil {
+		return nil, err
+	}
+	options := &slog.HandlerOptions{Level: l.level}
+	if l.text {
+		l.Logger = slog.New(slog.NewTextHandler(w, options))
+	} else {
+		l.Logger = slog.New(slog.NewJSONHandler(w, options))
+	}
+	return l, nil
+}
+
+func (l *logging) setLevel(level string) error {
+	var v slog.Level
+	if err := v.UnmarshalText([]byte(level)); err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	l.level.Set(v)
+	return nil
+}
+
+// block logs a text of many lines: as it is for people, in an attribute for
+// programs.
+func (l *logging) block(msg, text string) {
+	if !l.text {
+		l.LogAttrs(nil, slog.LevelInfo, msg, slog.String("text", text)) //nolint:staticcheck // there is no context to pass
+		return
+	}
+	l.Info(msg)
+	fmt.Fprintln(l.out, text)
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/cmd/config"
+	"github.com/entrepot-mq/entrepot/console"
+	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/store/disk"
+	"github.com/entrepot-mq/entrepot/protocols"
+	"github.com/entrepot-mq/entrepot/protocols/stomp"
+	"github.com/entrepot-mq/entrepot/protocols/websocket"
+)
+
+// node is a broker with its protocols, listeners and console: what serve runs.
+//
+// It starts from the inside out (console, store and broker, listeners) and
+// stops from the outside in; the console is first and last, so that probes are
+// answered meanwhile.
+type node struct {
+	log     *logging
+	cfg     *config.Loaded
+	started time.Time
+	failure chan error // the store's, once
+
+	console   *console.Server // nil if it is switched off
+	broker    *broker.Broker  // nil until it is open; set before listening is
+	stomp     *stomp.Frontend
+	server    *protocols.Server
+	listening atomic.Bool
+
+	stopping     atomic.Bool
+	reloadFailed atomic.Bool
+}
+
+// errStarting and errStopping are what readiness says around a broker's life.
+var (
+	errStarting = errors.New("the broker is starting")
+	errStopping = errors.New("the broker is shutting down")
+)
+
+// startNode starts everything, or nothing.
+func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, err error) {
+	n := &node{log: log, cfg: cfg, started: time.Now(), failure: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.stop(ctx))
+		}
+	}()
+	configs, err := parseListeners(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if address := cfg.Console.Address; address != "none" {
+		if n.console, err = console.Start(ctx, address, n, log.Logger); err != nil {
+			return nil, fmt.Errorf("start the console: %w", adviseOnListen(err, "--console"))
+		}
+	}
+	if n.broker, err = broker.Open(n.brokerOptions()); err != nil {
+		return nil, fmt.Errorf("open the broker's data in %q: %w", cfg.DataDir, err)
+	}
+	frontends, err := n.frontends(configs)
+	if err != nil {
+		return nil, err
+	}
+	n.server = protocols.NewServer(protocols.Options{
+		Frontends:    frontends,
+		Logger:       log.Logger,
+		AllowRemote:  cfg.Security.AllowRemote,
+		MaxStrangers: cfg.Limits.ConnectionsPerAddress,
+	})
+	if err := n.server.Start(ctx, configs); err != nil {
+		return nil, adviseOnListen(err, "--listen")
+	}
+	n.listening.Store(true)
+	return n, nil
+}
+
+var durabilities = map[string]store.Durability{"always": store.Synced, "interval": store.Soon, "never": store.Lazy}
+
+func (n *node) brokerOptions() broker.Options {
+	c := &n.cfg.Config
+	o := broker.Options{
+		Name:       c.BrokerName,
+		Dir:        c.DataDir,
+		Memory:     int64(c.Store.Memory),
+		MaxMessage: int(c.Limits.MaxMessage),
+		Durability: durabilities[c.Store.Sync],
+		Logger:     n.log.Logger,
+		Store: store.Options{
+			SegmentSize:        int64(c.Store.SegmentSize),
+			SyncInterval:       c.Store.SyncInterval,
+			CheckpointBytes:    int64(c.Store.CheckpointBytes),
+			CheckpointInterval: c.Store.CheckpointInterval,
+			OnFailure:          func(err error) { n.failure <- err },
+		},
+	}
+	for _, d := range c.Destinations {
+		o.Policies = append(o.Policies, broker.Policy{Pattern: d.Pattern(), Durability: durabilities[d.Sync]})
+	}
+	return o
+}
+
+// frontends makes the protocols and checks the listeners' options for them.
+func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
+	converters := message.Converters{message.EncodingSTOMP: stomp.Converter{}}
+	n.stomp = stomp.New(stomp.Options{
+		Broker: n.broker, Converters: converters, Logger: n.log.Logger, Server: "Entrepot/" + version,
+	})
+	var problems []error
+	for _, c := range configs {
+		if err := n.stomp.CheckValues(c.Values.For(protocols.STOMP)); err != nil {
+			problems = append(problems, n.cfg.Problem("listeners", fmt.Errorf("listener %s: %w", c.Name, err)))
+		}
+	}
+	frontends := map[string]protocols.Frontend{protocols.STOMP: n.stomp}
+	frontends[protocols.WebSocket] = websocket.New(frontends, n.log.Logger)
+	return frontends, config.Invalid(problems...)
+}
+
+// stop ends what was started. Until ctx ends clients may finish what is in
+// flight; after that everything is closed at once, with nothing lost that was
+// acknowledged.
+func (n *node) stop(ctx context.Context) error {
+	n.stopping.Store(true)
+	var errs []error
+	if n.server != nil {
+		if err := n.server.Drain(ctx); err != nil {
+			n.log.Warn("not every client was done in time", "error", err)
+		}
+		n.server.Close()
+	}
+	if n.broker != nil {
+		if err := n.broker.Close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("close the broker: %w", err))
+		}
+	}
+	if n.console != nil {
+		// Its requests are short: they get a moment even if there is none left.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := n.console.Close(ctx); err != nil {
+			n.log.Warn("closing the console failed", "error", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Started implements console.Source.
+func (n *node) Started() bool { return n.listening.Load() }
+
+// Checks implements console.Source.
+func (n *node) Checks() []console.Check {
+	checks := []console.Check{{Name: "store", Err: errStarting}, {Name: "listeners", Err: errStarting}, {Name: "running"}}
+	if n.listening.Load() {
+		checks[0].Err, checks[1].Err = n.broker.Failed(), nil
+	}
+	if n.stopping.Load() {
+		checks[1].Err, checks[2].Err = errStopping, errStopping
+	}
+	return checks
+}
+
+// Stats implements console.Source.
+func (n *node) Stats() console.Stats {
+	s := console.Stats{
+		Name: n.cfg.BrokerName, Version: version, Role: "master", StartedAt: n.started,
+		ReloadFailed: n.reloadFailed.Load(), DiskFree: -1,
+	}
+	if free, err := (disk.OS{}).Free(n.cfg.DataDir); err == nil {
+		s.DiskFree = free
+	}
+	if !n.listening.Load() {
+		return s
+	}
+	n.listenerStats(&s)
+	b := n.broker.Stats()
+	s.Acknowledged, s.Expired, s.DeadLettered, s.Dropped = b.Acknowledged, b.Expired, b.DeadLettered, b.Discarded
+	s.Queues, s.Subscriptions, s.QueueConsumers, s.BlockedProducers = b.Queues, b.Durables, b.Consumers, b.WaitingProducers
+	s.QueueMessages, s.QueueInflight = b.Messages, b.InFlight
+	s.MemoryUsed, s.MemoryLimit = b.MemoryUsed, b.MemoryLimit
+	s.LogSize, s.PagesSize, s.StoreWaiting = b.Store.LogBytes, b.Store.PagesBytes, b.Store.WaitingBytes
+	s.StoreSyncs, s.StoreLastSync = b.Store.Syncs, b.Store.LastSync
+	s.StoreRecords, s.StoreBytes = b.Store.Records, b.Store.Bytes
+	s.Checkpoints, s.LastCheckpoint = b.Store.Checkpoints, b.Store.LastCheckpoint
+	f := n.stomp.Snapshot()
+	s.Protocols = []console.Protocol{{Name: "stomp", Connections: f.Connections, Received: f.Received, Delivered: f.Delivered}}
+	return s
+}
+
+// listenerStats adds what the listeners counted; refusals are summed over them.
+func (n *node) listenerStats(s *console.Stats) {
+	for i, l := range n.server.Snapshot() {
+		s.Listeners = append(s.Listeners, console.Listener{
+			Name: l.Name, Address: l.Addr, Connections: l.Connections,
+			Opened: l.Accepted, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
+		})
+		for j, r := range l.Rejected {
+			if i == 0 {
+				s.Rejected = append(s.Rejected, console.Count{Reason: r.Reason})
+			}
+			s.Rejected[j].Total += r.Count
+		}
+	}
+}
