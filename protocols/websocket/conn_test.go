@@ -53,7 +53,7 @@ func TestMessagesOfEverySizeComeBack(t *testing.T) {
 		address := start(t, families(copyBack), options)
 		for _, compress := range []bool{false, true} {
 			c := dial(t, address, websocket.Dialer{EnableCompression: compress}, nil)
-			for _, size := range []int{1, 125, 126, 4096, 4097, 65535, 65536, 1 << 20} {
+			for _, size := range []int{1, 125, 126, 4096, 4097, 65535, 65536, 200_000} {
 				want := bytes.Repeat([]byte("abcdefg\x00"), size/8+1)[:size]
 				sent := make(chan error, 1)
 				go func() { sent <- c.WriteMessage(websocket.BinaryMessage, want) }()
@@ -230,16 +230,16 @@ func TestTheSizeOfAMessageIsBounded(t *testing.T) {
 	}
 }
 
-// A mebibyte that inflates to a gibibyte costs neither memory nor, beyond the
-// limit, time.
+// A few kilobytes that inflate to megabytes cost neither memory nor, beyond
+// the limit, time.
 func TestABombIsNotInflated(t *testing.T) {
 	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.BestCompression)
+	w, err := flate.NewWriter(&packed, flate.BestSpeed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	zeros := make([]byte, 1<<20)
-	for range 64 { // flate shrinks zeros to a thousandth
+	for range 16 { // to less than a hundredth
 		if _, err := w.Write(zeros); err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestABombIsNotInflated(t *testing.T) {
 	if !errors.Is(r.err, errTooBig) || r.n > 1<<20 {
 		t.Errorf("read %d bytes, %v", r.n, r.err)
 	}
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
 		t.Errorf("allocated %d bytes", grown)
 	}
 }
