@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestServerAddresses(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want endpoint
+	}{
+		{"stomp://broker:1", endpoint{"broker:1", "broker", false}},
+		{"tcp://broker", endpoint{"broker:61613", "broker", false}},
+		{"broker:1", endpoint{"broker:1", "broker", false}},
+		{"broker", endpoint{"broker:61613", "broker", false}},
+		{"[::1]:1", endpoint{"[::1]:1", "::1", false}},
+		{"stomp+ssl://broker", endpoint{"broker:61612", "broker", true}},
+	} {
+		got, err := parseServer(test.text)
+		if err != nil || got != test.want {
+			t.Errorf("%s is %+v, %v", test.text, got, err)
+		}
+	}
+	for _, wrong := range []string{"", "stomp://", "mqtt://broker", "://", "a b"} {
+		if got, err := parseServer(wrong); err == nil {
+			t.Errorf("%q is %+v", wrong, got)
+		}
+	}
+}
+
+func TestDestinationsMayBeSpelledAsURIs(t *testing.T) {
+	for text, want := range map[string]string{
+		"queue://a.b": "/queue/a.b", "topic://a": "/topic/a", "/queue/a": "/queue/a", "a": "a", "topic:/a": "topic:/a",
+	} {
+		if got := stompDestination(text); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestPubTakesBodiesFromArgumentsFilesAndStdin(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir())
+	env := []string{"ENTREPOT_SERVER=" + c.stomp}
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, test := range []struct {
+		name, stdin, args, want string
+	}{
+		{"arguments", "", "one two", "one\ntwo\n"},
+		{"count", "", "one two -n 2", "one\ntwo\none\ntwo\n"},
+		{"file", "", "-f " + file, "from a file\n"},
+		{"stdin", "from\nstdin", "", "from\nstdin\n"},
+		{"stdin by name", "x", "-f -", "x\n"},
+		{"lines", "a\nb\n\nc", "--lines", "a\nb\n\nc\n"},
+		{"destination by flag", "", "one -H k=v --receipt --persistent", "one\n"},
+		{"empty stdin is an empty body", "", "", "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			queue := "/queue/bodies." + strconv.Itoa(i)
+			r := runWith(t.Context(), test.stdin, env, append([]string{"pub", "-d", queue}, strings.Fields(test.args)...)...)
+			if r.code != exitOK || !strings.HasPrefix(r.err, "sent ") || r.out != "" {
+				t.Fatalf("got %+v", r)
+			}
+			if got := c.entrepot("sub", queue, "--browser"); got != test.want {
+				t.Errorf("the queue holds %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestSubPrintsJSONAndKeepsBytes(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir())
+	body := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(body, []byte("\xff\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.entrepot("pub", "queue://j", "text", "-q", "-H", "colour=red", "--content-type", "text/plain")
+	c.entrepot("pub", "queue://j", "-q", "-f", body)
+	var got []printedMessage
+	for line := range strings.Lines(c.entrepot("sub", "queue://j", "-n", "2", "-o", "json")) {
+		var m printedMessage
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, m)
+	}
+	if len(got) != 2 || got[0].Body != "text" || got[0].BodyBase64 != "" || got[1].Body != "" || got[1].BodyBase64 != "/wA=" {
+		t.Fatalf("got %+v", got)
+	}
+	for k, want := range map[string]string{"colour": "red", "content-type": "text/plain", "destination": "/queue/j"} {
+		if got[0].Headers[k] != want {
+			t.Errorf("header %s is %q", k, got[0].Headers[k])
+		}
+	}
+	if _, given := got[0].Headers["content-length"]; given {
+		t.Error("a text went as bytes")
+	}
+}
+
+func TestSubLeavesWhatItDidNotPrint(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir())
+	c.entrepot("pub", "/queue/rest", "1", "2", "3")
+	if got := c.entrepot("sub", "/queue/rest", "-n", "1"); got != "1\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := c.entrepot("sub", "/queue/rest", "-n", "2"); got != "2\n3\n" {
+		t.Errorf("then got %q", got)
+	}
+	r := runWith(t.Context(), "", []string{"ENTREPOT_SERVER=" + c.stomp}, "sub", "/queue/rest", "--timeout", "50ms")
+	if want := (result{exitTimeout, "", "entrepot: no message from /queue/rest for 50ms\n"}); r != want {
+		t.Errorf("then got %s", cmp.Diff(want, r, cmp.AllowUnexported(result{})))
+	}
+}
+
+// The library stops reading while it can't hand a message over: acknowledging
+// on the goroutine that takes messages stood still after a few thousand.
+func TestSubDoesNotStandStillWhileManyMessagesWait(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir())
+	c.entrepot("pub", "/queue/many", "x", "-n", "20000")
+	for _, ack := range []string{"client-individual", "client", "auto"} {
+		out := c.entrepot("sub", "/queue/many", "-n", "5000", "--ack", ack, "--prefetch", "1000")
+		if out != strings.Repeat("x\n", 5000) {
+			t.Errorf("%s printed %d bytes", ack, len(out))
+		}
+	}
+}
+
+func TestSubOfADurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir())
+	durable := []string{"sub", "/topic/news", "--durable", "reader", "--client-id", "office"}
+	r := runWith(t.Context(), "", []string{"ENTREPOT_SERVER=" + c.stomp}, append(durable, "--timeout", "200ms")...)
+	if r.code != exitTimeout {
+		t.Fatalf("got %+v", r)
+	}
+	c.entrepot("pub", "/topic/news", "meanwhile", "--persistent", "--receipt")
+	if got := c.entrepot(append(durable, "-n", "1")...); got != "meanwhile\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRefusalsOfTheBrokerAreShown(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir(), "--set", "limits.maxMessage=1KiB")
+	r := runWith(t.Context(), strings.Repeat("x", 4000), []string{"ENTREPOT_SERVER=" + c.stomp}, "pub", "/queue/a", "--receipt")
+	if r.code != exitError || !strings.Contains(r.err, "the broker refused: ") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestPasscodeComesFromFlagFileOrVariable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		flag, want string
+		env        []string
+	}{
+		{"flag", "flag", []string{"ENTREPOT_PASSCODE=variable"}},
+		{"", "from-file", []string{"ENTREPOT_PASSCODE=variable", "ENTREPOT_PASSCODE_FILE=" + file}},
+		{"", "variable", []string{"ENTREPOT_PASSCODE=variable"}},
+		{"", "", nil},
+	} {
+		got, err := (&program{env: test.env}).passcodeFrom(test.flag)
+		if err != nil || got != test.want {
+			t.Errorf("got %q, %v, want %q", got, err, test.want)
+		}
+	}
+}
