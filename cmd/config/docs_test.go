@@ -1,0 +1,108 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const docsHead = `# Configuration
+
+Every setting has a default, so a broker needs no configuration. Settings come
+from four places; the first that has a value wins:
+
+1. flags: ` + "`--set store.sync=interval`" + `; ` + "`--data-dir`, `--listen` and `--console`" + ` are short for three of them
+2. environment: ` + "`ENTREPOT_STORE_SYNC=interval`" + `; with ` + "`_FILE`" + ` behind the name the variable names a file that holds the value
+3. the file that ` + "`--config` or `ENTREPOT_CONFIG`" + ` names
+4. the defaults
+
+` + "`entrepot config show`" + ` prints all of them as a file to start from,
+` + "`entrepot config show --origin`" + ` where each value came from, and
+` + "`entrepot config check`" + ` says what is wrong, with line and column. An unknown key
+is an error. Lists are separated by blanks in flags and variables.
+
+Sizes are written ` + "`64MiB`, `512KiB`, `1GiB`" + ` (or ` + "`64m`" + `, or in bytes), times
+` + "`10s`, `1m30s`, `250ms`, `2d`" + `.
+
+## Example
+
+` + "```yaml" + `
+dataDir: /var/lib/entrepot
+listeners:
+  - stomp://127.0.0.1:61613?maximumConnections=5000
+  - ws://127.0.0.1:61614
+store:
+  memory: 256MiB
+destinations: # the first entry that matches a destination counts
+  - queue: "metrics.>"
+    sync: never
+` + "```" + `
+
+## Keys
+
+| key | default | environment | meaning |
+| --- | --- | --- | --- |
+`
+
+const docsDestinations = `
+## Destinations
+
+Each entry of ` + "`destinations`" + ` has a pattern and what holds for the queues or topics
+that it selects: ` + "`*`" + ` stands for one element of a name, ` + "`>`" + ` at the end for all that
+follow.
+
+| key | meaning |
+| --- | --- |
+`
+
+func docs(l *Loaded) string {
+	var b strings.Builder
+	b.WriteString(docsHead)
+	row := func(k *key, columns ...string) {
+		doc := k.doc
+		if len(k.choices) > 0 {
+			doc += ": `" + strings.Join(k.choices, "`, `") + "`"
+		}
+		for _, c := range columns {
+			fmt.Fprintf(&b, "| `%s` ", c)
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.ReplaceAll(doc, "|", "\\|"))
+	}
+	root := schema()
+	for _, k := range root.settings() {
+		row(k, k.path, format(reflect.ValueOf(l.Config).FieldByIndex(k.index)), k.env())
+	}
+	b.WriteString(docsDestinations)
+	for _, k := range root.child("destinations").children {
+		row(k, k.name)
+	}
+	return b.String()
+}
+
+func TestDocumentationListsEveryKey(t *testing.T) {
+	l, err := Load(Inputs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "../../docs/configuration.md"
+	got := docs(l)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-update rewrites it):\n%s", file, diff)
+	}
+}
