@@ -56,12 +56,14 @@ type conn struct {
 	mu       sync.Mutex
 	out      *outbox    // nil when empty
 	writing  bool       // the writer runs
-	idle     *sync.Cond // told when the writer ends and when the connection breaks
-	leaving  bool       // DISCONNECT came: no more messages
+	idle     *sync.Cond // told of each change of writing, broken and synced that ends a wait
+	leaving  bool       // no more messages are written
+	synced   bool       // what came before DISCONNECT is completed
 	ending   bool       // outLast is queued
 	broken   bool       // nothing can be written any more
 	ended    bool       // the session is closed
 	receipts receipts
+	goodbye  goodbye
 	temps    temps // made is written with turn held too
 	beats    beats
 }
@@ -101,13 +103,12 @@ func (c *conn) serve() {
 	case errors.As(err, &f):
 		c.log.Info("connection ends by a protocol error", "err", f.text)
 		id, asked := c.dec.f.value(headerReceipt)
-		c.mu.Lock()
-		c.postError(f, id, asked)
-		c.postLast()
-		c.mu.Unlock()
-		c.farewell()
-	case errors.Is(err, errDisconnect), c.isEnding():
-		c.farewell()
+		c.farewell(func() { c.postError(f, id, asked) })
+	case errors.Is(err, errDisconnect):
+		c.awaitSync()
+		c.farewell(c.postGoodbye)
+	case c.isEnding():
+		c.farewell(func() {}) // it is queued already
 	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
 		c.log.Debug("connection was lost", "err", err)
 	}
@@ -124,15 +125,21 @@ func (c *conn) isEnding() bool {
 	return c.ending
 }
 
-// farewell waits until the last frame is queued and everything has been
-// written, and closes so that the client can read it.
-func (c *conn) farewell() {
+// farewell closes the connection so that the client can read what post queues
+// as the last frame. The session is closed before: a client that has read it
+// may come back at once under the same client id.
+func (c *conn) farewell(post func()) {
 	limit := time.AfterFunc(farewellTimeout, c.fail)
 	defer limit.Stop()
 	c.mu.Lock()
-	for c.writing || !c.ending && !c.broken {
-		c.idle.Wait()
-	}
+	c.leaving = true
+	c.awaitWriter()
+	c.mu.Unlock()
+	c.closeSession()
+	c.mu.Lock()
+	post()
+	c.postLast()
+	c.awaitWriter()
 	broken := c.broken
 	c.mu.Unlock()
 	if !broken {
@@ -140,24 +147,37 @@ func (c *conn) farewell() {
 	}
 }
 
-// end releases everything, whatever the connection ended by. The writer has
-// settled what it wrote before the session gives back the rest.
+// awaitWriter waits until nothing is queued. c.mu is held.
+func (c *conn) awaitWriter() {
+	for c.writing {
+		c.idle.Wait()
+	}
+}
+
+// closeSession gives back what the client has not settled. The writer has
+// ended: what it wrote is settled.
+func (c *conn) closeSession() {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.session == nil || c.ended {
+		return
+	}
+	c.flushHeld()
+	c.session.Close()
+	c.front.metrics.connections.Add(-1)
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+}
+
+// end releases everything, whatever the connection ended by.
 func (c *conn) end() {
 	c.stopBeats()
 	c.fail()
 	c.mu.Lock()
-	for c.writing {
-		c.idle.Wait()
-	}
-	c.ended = true
+	c.awaitWriter()
 	c.mu.Unlock()
-	c.turn.Lock()
-	if c.session != nil {
-		c.flushHeld()
-		c.session.Close()
-		c.front.metrics.connections.Add(-1)
-	}
-	c.turn.Unlock()
+	c.closeSession()
 	c.resumers.Wait()
 	c.releaseWork()
 	c.dropOutbox()

@@ -88,10 +88,8 @@ func (c *conn) resolveOne(s string) (message.Destination, error) {
 	if local {
 		return c.temporary(d)
 	}
-	var err error
-	if known {
-		err = message.ValidateName(d.Name)
-	} else {
+	err := message.ValidateName(d.Name)
+	if !known && err == nil {
 		// ActiveMQ understands its qualified names ("topic://a") here too.
 		d, err = message.ParseDestination(s, message.KindQueue)
 	}

@@ -147,10 +147,9 @@ func (c *conn) appendEnvelope(b []byte, e *message.Envelope) []byte {
 }
 
 // appendBrowseEnd appends the MESSAGE that tells a browser that it has seen
-// all (ActiveMQ).
+// all (ActiveMQ), up to its body, which is empty.
 func (c *conn) appendBrowseEnd(b []byte, sub *subscription) []byte {
 	b = append(b, sub.prefix...)
 	b = append(b, sub.spelled...)
-	b = append(b, "message-id:0\nbrowser:end\n\n"...)
-	return append(b, frameEnd...)
+	return append(b, "message-id:0\nbrowser:end\n\n"...)
 }

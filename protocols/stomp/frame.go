@@ -129,14 +129,15 @@ func (d *decoder) next(p []byte) (*frame, int, error) {
 	}
 	for d.state < inBody {
 		i := bytes.IndexByte(p[d.seen:], '\n')
+		d.f.raw = p // for errors: the headers so far
 		if i < 0 {
 			return nil, skipped, d.partialHead(p)
 		}
 		if err := d.endLine(p, d.seen+i); err != nil {
-			d.f.raw = p
 			return nil, skipped, err
 		}
 	}
+	d.f.raw = p
 	n, err := d.endBody(p)
 	if n == 0 || err != nil {
 		return nil, skipped, err

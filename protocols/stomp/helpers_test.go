@@ -125,6 +125,7 @@ type client struct {
 	conn net.Conn
 	in   *bufio.Reader
 	v    version
+	kept []serverFrame // read while a receipt was waited for
 }
 
 // dial connects without sending anything.
@@ -137,7 +138,8 @@ func (r *rig) dial() *client {
 func (r *rig) connect(v version, headers ...string) *client {
 	r.t.Helper()
 	c := r.dial()
-	c.v = v
+	c.v = v10
+	defer func() { c.v = v }()
 	c.send("CONNECT", append([]string{"accept-version:" + v.String(), "host:test"}, headers...)...)
 	if f := c.read(); f.command != "CONNECTED" || f.get("version") != v.String() {
 		r.t.Fatalf("got %v", f)
@@ -177,10 +179,21 @@ func (c *client) do(command string, headers ...string) {
 	c.receipt("r-" + command)
 }
 
+// receipt waits for a RECEIPT. What comes before it is kept for read: receipts
+// and messages have no order among them.
 func (c *client) receipt(id string) {
 	c.t.Helper()
-	if f := c.read(); f.command != "RECEIPT" || f.get("receipt-id") != id {
-		c.t.Fatalf("got %v, want RECEIPT %s", f, id)
+	for {
+		f, err := c.next(testWait)
+		switch {
+		case err != nil:
+			c.t.Fatalf("no RECEIPT %s: %v", id, err)
+		case f.command == "ERROR":
+			c.t.Fatalf("got %v, want RECEIPT %s", f, id)
+		case f.command == "RECEIPT" && f.get("receipt-id") == id:
+			return
+		}
+		c.kept = append(c.kept, f)
 	}
 }
 
@@ -215,6 +228,11 @@ func (f serverFrame) String() string {
 // read returns the next frame, or fails the test.
 func (c *client) read() serverFrame {
 	c.t.Helper()
+	if len(c.kept) > 0 {
+		f := c.kept[0]
+		c.kept = c.kept[1:]
+		return f
+	}
 	f, err := c.next(testWait)
 	if err != nil {
 		c.t.Fatalf("no frame: %v", err)
@@ -293,11 +311,14 @@ func (c *client) error(message string) serverFrame {
 	return f
 }
 
-// alive checks that nothing is under way and the connection still works.
-func (c *client) alive() {
+// quiet checks that nothing else came, and the connection still works.
+func (c *client) quiet() {
 	c.t.Helper()
 	c.do("BEGIN", "transaction:alive")
 	c.do("ABORT", "transaction:alive")
+	if len(c.kept) > 0 {
+		c.t.Fatalf("got %v, want nothing", c.kept)
+	}
 }
 
 // closed checks that the server closes the connection.

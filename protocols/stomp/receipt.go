@@ -22,7 +22,7 @@ type pendingReceipt struct {
 	id         []byte
 	pending    bool
 	asked      bool // the client wants a RECEIPT; otherwise only errors matter
-	disconnect bool // the connection ends when it is completed
+	disconnect bool // everything before DISCONNECT is completed with it
 }
 
 func (r *receipts) len() int { return int(r.tail - r.head) }
@@ -135,7 +135,8 @@ func (c *conn) Complete(token uint64, err error) {
 		c.postReceipt(answer.id)
 	}
 	if answer.disconnect {
-		c.postLast()
+		c.synced = true
+		c.idle.Broadcast()
 	}
 }
 

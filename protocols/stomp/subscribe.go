@@ -190,11 +190,12 @@ func (c *conn) readConsumer(p *subscribeParams, sub *subscription, r *broker.Sub
 	r.Priority = max(0, p.number("activemq.priority", p.text("priority"), 0, 127))
 	sub.durable = p.text("subscriptionName")
 	r.Durable = sub.durable
-	if r.Durable != "" && !r.Destination.Kind.IsTopic() {
+	switch {
+	case r.Durable == "":
+	case !r.Destination.Kind.IsTopic():
 		p.err = refuse("Queues keep messages anyway; leave out activemq.subscriptionName.",
 			"activemq.subscriptionName is for topics only")
-	}
-	if r.Durable != "" && c.anonymous {
+	case c.anonymous:
 		p.err = refuse("Send the header client-id with CONNECT, the same each time.",
 			"a durable subscription needs a client-id")
 	}
