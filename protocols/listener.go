@@ -37,9 +37,9 @@ type Listener struct {
 	closed bool
 }
 
-func newListener(s *Server, c ListenerConfig) *Listener {
+func newListener(s *Server, c ListenerConfig, at net.Listener) *Listener {
 	l := &Listener{
-		server: s, cfg: c, log: s.log.With("listener", c.Name),
+		server: s, cfg: c, log: s.log.With("listener", c.Name), net: at,
 		values: make(map[string]Values), open: make(map[string]*atomic.Int64),
 		quit: make(chan struct{}), conns: make(map[*connection]struct{}),
 	}
@@ -56,7 +56,8 @@ func newListener(s *Server, c ListenerConfig) *Listener {
 // Addr is where the listener listens, with the port that port 0 became.
 func (l *Listener) Addr() net.Addr { return l.net.Addr() }
 
-// Config is what the listener was started with.
+// Config is what the listener was started with; its Name may have become
+// another, so that it is unique.
 func (l *Listener) Config() ListenerConfig { return l.cfg }
 
 // close stops accepting.

@@ -2,11 +2,14 @@ package protocols
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,12 +77,17 @@ func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 func (s *Server) Wheel() *Wheel { return s.wheel }
 
 // Start opens all listeners, or none: an error names every one that could not
-// be opened. Port 0 takes a free one; Listener.Addr tells.
+// be opened. Port 0 takes a free one; Listener.Addr tells. One goroutine at a
+// time may call it.
 func (s *Server) Start(ctx context.Context, configs []ListenerConfig) error {
 	var opened []*Listener
 	var errs []error
+	names := make(map[string]bool)
+	for _, l := range s.Listeners() {
+		names[l.cfg.Name] = true
+	}
 	for _, c := range configs {
-		l, err := s.open(ctx, c)
+		l, err := s.open(ctx, c, names)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -104,7 +112,7 @@ func (s *Server) Start(ctx context.Context, configs []ListenerConfig) error {
 	return nil
 }
 
-func (s *Server) open(ctx context.Context, c ListenerConfig) (*Listener, error) {
+func (s *Server) open(ctx context.Context, c ListenerConfig, names map[string]bool) (*Listener, error) {
 	if c.Protocol != Auto && s.opts.Frontends[c.Protocol] == nil {
 		return nil, fmt.Errorf("listener %s: protocol %s is not served", c.Name, c.Protocol)
 	}
@@ -112,19 +120,40 @@ func (s *Server) open(ctx context.Context, c ListenerConfig) (*Listener, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := newListener(s, c)
+	var current *tls.Config
 	if c.TLS.given() {
-		if err := l.certs.load(); err != nil {
+		if current, err = c.TLS.load(); err != nil {
 			return nil, fmt.Errorf("listener %s: %w", c.Name, err)
 		}
 	}
-	if l.net, err = s.listen(ctx, c.Address); err != nil {
+	at, err := s.listen(ctx, c.Address)
+	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", c.Name, err)
 	}
+	c.Name = uniqueName(c.Name, at.Addr(), names)
+	l := newListener(s, c, at)
+	l.certs.current.Store(current)
 	for _, n := range notes {
 		l.log.Info("listener option has no effect", "option", n.Option, "reason", n.Reason)
 	}
 	return l, nil
+}
+
+// uniqueName names a listener of port 0 by the port that it got, and tells
+// those apart that share protocol and port on several addresses: metrics need
+// one name for each. names are taken, and get the new one.
+func uniqueName(name string, at net.Addr, names map[string]bool) string {
+	if protocol, ok := strings.CutSuffix(name, ":0"); ok {
+		if tcp, ok := at.(*net.TCPAddr); ok {
+			name = protocol + ":" + strconv.Itoa(tcp.Port)
+		}
+	}
+	unique := name
+	for i := 2; names[unique]; i++ {
+		unique = name + "#" + strconv.Itoa(i)
+	}
+	names[unique] = true
+	return unique
 }
 
 // Listeners returns the listeners in the order of their start.

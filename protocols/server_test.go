@@ -33,7 +33,7 @@ func TestAFrontendGetsTheConnectionAndItsOptions(t *testing.T) {
 	s := start(t, Options{Frontends: frontends(f)}, anyPort+"?wireFormat.maxFrameSize=7")
 	client := dial(t, s)
 	c := <-got
-	if c.Remote.String() != client.LocalAddr().String() || c.ID == 0 || c.TLS != nil || c.Listener != "stomp:0" || c.Wheel != s.Wheel() {
+	if c.Remote.String() != client.LocalAddr().String() || c.ID == 0 || c.TLS != nil || c.Listener != s.Listeners()[0].Config().Name || c.Wheel != s.Wheel() {
 		t.Errorf("got %+v", c)
 	}
 	if n, err := c.Values.Size("wireFormat.maxFrameSize", 0); n != 7 || err != nil {
@@ -63,9 +63,25 @@ func TestStartOpensAllListenersOrNone(t *testing.T) {
 
 func TestOptionsWithoutEffectAreLogged(t *testing.T) {
 	var log logBuffer
-	start(t, Options{Frontends: frontends(echoFrontend(STOMP)), Logger: log.logger()}, anyPort+"?transport.threadName=x")
-	if !strings.Contains(log.String(), `msg="listener option has no effect" listener=stomp:0 option=transport.threadName reason="there is no thread pool to tune"`) {
+	s := start(t, Options{Frontends: frontends(echoFrontend(STOMP)), Logger: log.logger()}, anyPort+"?transport.threadName=x")
+	name := s.Listeners()[0].Config().Name
+	if !strings.Contains(log.String(), `msg="listener option has no effect" listener=`+name+` option=transport.threadName reason="there is no thread pool to tune"`) {
 		t.Error(log.String())
+	}
+}
+
+func TestListenersHaveDifferentNames(t *testing.T) {
+	s, l := newTestServer(t, Options{Frontends: frontends(echoFrontend(STOMP), echoFrontend(MQTT))}), newFakeListener()
+	s.listen = func(context.Context, string) (net.Listener, error) { return l, nil }
+	if err := s.Start(context.Background(), parseAll(t, anyPort, "stomp://[::1]", "stomp://h:61613", "mqtt://h")); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, l := range s.Listeners() {
+		names = append(names, l.Config().Name)
+	}
+	if got := strings.Join(names, " "); got != "stomp:61613 stomp:61613#2 stomp:61613#3 mqtt:1883" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -28,13 +28,14 @@ type Frontend struct {
 	families map[string]protocols.Frontend
 	log      *slog.Logger
 	engines  *engines
+	pool     *buffers
 }
 
 // New returns the frontend that carries families: frontends by
 // protocols.STOMP, protocols.MQTT, protocols.AMQP. A family that is missing is
 // refused with HTTP's 501.
 func New(families map[string]protocols.Frontend, log *slog.Logger) *Frontend {
-	return &Frontend{families: maps.Clone(families), log: log, engines: newEngines()}
+	return &Frontend{families: maps.Clone(families), log: log, engines: newEngines(), pool: new(buffers)}
 }
 
 // Name implements protocols.Frontend.
@@ -88,7 +89,7 @@ func (f *Frontend) Serve(c *protocols.Conn) {
 		f.misconfigured(c, err)
 		return
 	}
-	w := newWire(c)
+	w := newWire(c, f.pool)
 	r, err := readRequest(w)
 	if err != nil {
 		f.refuse(c, asRefusal(err), nil)

@@ -19,17 +19,33 @@ const (
 	directWrite = 16 << 10
 )
 
-// Read and write buffers, shared by all connections.
-var (
-	readPool  = sync.Pool{New: func() any { b := make([]byte, wireBufferSize); return &b }}
-	writePool = sync.Pool{New: func() any { b := make([]byte, 0, corkLimit); return &b }}
-)
+// buffers are shared by all connections of a Frontend.
+type buffers struct{ read, write sync.Pool }
+
+// forReading returns a buffer of wireBufferSize.
+func (p *buffers) forReading() *[]byte {
+	if b, ok := p.read.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, wireBufferSize)
+	return &b
+}
+
+// forWriting returns an empty buffer with room for corkLimit.
+func (p *buffers) forWriting() *[]byte {
+	if b, ok := p.write.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, corkLimit)
+	return &b
+}
 
 // wire is the net.Conn beneath the engine. It reads with a pooled buffer that
 // it holds only while bytes are in it, collects small writes until flush, and
 // ignores the engine's deadlines: those of the frontend count.
 type wire struct {
-	c *protocols.Conn
+	c    *protocols.Conn
+	pool *buffers
 
 	// owned by the reader
 	buf  *[]byte // nil while left is empty
@@ -46,7 +62,7 @@ type wire struct {
 	deadline   time.Time // of writing, the frontend's
 }
 
-func newWire(c *protocols.Conn) *wire { return &wire{c: c} }
+func newWire(c *protocols.Conn, pool *buffers) *wire { return &wire{c: c, pool: pool} }
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
@@ -75,7 +91,7 @@ func (w *wire) fill() error {
 		if err := w.c.WaitReadable(); err != nil {
 			return err
 		}
-		w.buf = readPool.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+		w.buf = w.pool.forReading()
 		w.left = (*w.buf)[:0]
 	}
 	// left starts at the buffer's start here: only a request's header is read
@@ -96,7 +112,7 @@ func (w *wire) fill() error {
 func (w *wire) consume(n int) {
 	w.left = w.left[n:]
 	if len(w.left) == 0 && w.buf != nil {
-		readPool.Put(w.buf)
+		w.pool.read.Put(w.buf)
 		w.buf, w.left = nil, nil
 	}
 }
@@ -112,7 +128,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		return len(p), w.writeOut(p)
 	}
 	if w.out == nil {
-		w.out = writePool.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+		w.out = w.pool.forWriting()
 	}
 	*w.out = append(*w.out, p...)
 	if len(*w.out) >= corkLimit-directWrite {
@@ -165,7 +181,7 @@ func (w *wire) writeOut(p []byte) error {
 	}
 	if w.out != nil {
 		*w.out = (*w.out)[:0]
-		writePool.Put(w.out)
+		w.pool.write.Put(w.out)
 		w.out = nil
 	}
 	return w.err
