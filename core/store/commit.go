@@ -80,7 +80,11 @@ func (s *Store) write(b *batch, sync bool) {
 func (s *Store) commit(b *batch, sync, soon bool) {
 	n := s.log.Buffered()
 	began := time.Now()
-	if err := s.log.Commit(sync); err != nil {
+	err := s.log.Commit(sync)
+	if errors.Is(err, log.ErrFull) {
+		err = s.commitSmall(b, sync)
+	}
+	if err != nil {
 		s.refuse(b, err)
 		return
 	}
@@ -95,9 +99,28 @@ func (s *Store) commit(b *batch, sync, soon bool) {
 	s.mu.Unlock()
 }
 
-// refuse ends the requests of a batch that could not be written.
+// commitSmall writes a batch again without what stores messages: the disk is
+// full, and acknowledgements still have room.
+func (s *Store) commitSmall(b *batch, sync bool) error {
+	s.log.Discard()
+	for i := range b.reqs {
+		r := &b.reqs[i]
+		switch {
+		case r.Err != nil || !r.logged():
+		case r.storesMessage():
+			r.Err = ErrFull
+		default:
+			s.append(r)
+		}
+	}
+	return s.log.Commit(sync)
+}
+
+// refuse ends the requests of a batch that could not be written. If not even
+// the room kept for acknowledgements was enough, the disk is just full.
 func (s *Store) refuse(b *batch, err error) {
 	if errors.Is(err, log.ErrFull) {
+		s.log.Discard()
 		err = ErrFull
 	} else {
 		s.fail(err)
