@@ -352,6 +352,7 @@ func TestSnapshotCounts(t *testing.T) {
 	c := dial(t, s)
 	send(t, c, "abc\n")
 	expect(t, c, "stomp abc\n")
+	eventually(t, "the answer is counted", func() bool { return s.Snapshot()[0].BytesOut == 10 })
 	st := s.Snapshot()[0]
 	if st.Accepted != 1 || st.Connections != 1 || st.Unauthenticated != 0 || st.BytesIn != 4 || st.BytesOut != 10 ||
 		fmt.Sprint(st.ByProtocol) != "[{stomp 1}]" || st.Addr != s.Listeners()[0].Addr().String() {
