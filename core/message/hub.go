@@ -185,9 +185,14 @@ func (r *reader) sections() []int {
 	end := uint64(0)
 	for i := range ends {
 		r.paid(1)
-		// No section is longer than the bytes that follow: the sum of what
-		// fits into a message can't overflow.
-		end += r.uvarintMax(uint64(len(r.b)))
+		n := r.uvarint()
+		// No section is longer than the bytes that follow, so that the sum
+		// can't overflow.
+		if n > uint64(len(r.b)) {
+			r.fail(ErrTruncated)
+			return nil
+		}
+		end += n
 		ends[i] = int(end)
 	}
 	return ends

@@ -1,6 +1,9 @@
 package message
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // ID identifies a message in a group of brokers: Hi is unique to a run of a
 // broker, Lo counts. IDs of one broker sort by age.
@@ -39,16 +42,17 @@ func ParseID[T string | []byte](s T) (id ID, ok bool) {
 // parseUint reads the digits of s from i on, and returns where they end.
 // Leading zeros, capitals and numbers over 64 bits are not ok.
 func parseUint[T string | []byte](s T, i int, base uint64) (n uint64, end int, ok bool) {
-	start := i
+	start, most := i, math.MaxUint64/base
 	for ; i < len(s); i++ {
 		d := digit(s[i])
 		if d >= base {
 			break
 		}
-		if n > (1<<64-1-d)/base {
+		next := n*base + d
+		if n > most || next < d {
 			return 0, i, false
 		}
-		n = n*base + d
+		n = next
 	}
 	return n, i, i > start && (s[start] != '0' || i == start+1)
 }

@@ -189,7 +189,9 @@ func (v Value) Int64() (int64, bool) {
 	case TypeInt8, TypeInt16, TypeInt32, TypeInt64, TypeUint8, TypeUint16, TypeUint32:
 		return int64(v.num), true
 	case TypeUint64:
-		return int64(v.num), v.num <= math.MaxInt64
+		if v.num <= math.MaxInt64 {
+			return int64(v.num), true
+		}
 	}
 	return 0, false
 }
@@ -198,7 +200,9 @@ func (v Value) Int64() (int64, bool) {
 func (v Value) Uint64() (uint64, bool) {
 	switch v.typ {
 	case TypeInt8, TypeInt16, TypeInt32, TypeInt64:
-		return v.num, int64(v.num) >= 0
+		if int64(v.num) >= 0 {
+			return v.num, true
+		}
 	case TypeUint8, TypeUint16, TypeUint32, TypeUint64:
 		return v.num, true
 	}
