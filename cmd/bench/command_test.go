@@ -79,6 +79,7 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		{"--scenario drain --topic", "drain needs consumers on queues"},
 		{"--scenario backlog --messages 5", "backlog goes by --duration"},
 		{"--scenario backlog --consumers 0", "backlog needs consumers"},
+		{"--scenario backlog --ahead 5", "--ahead bounds a backlog"},
 		{"--scenario startup", "startup needs the broker's command"},
 		{"surprise", `unexpected argument "surprise"`},
 		{"--scenario connections surprise", `unexpected argument "surprise"`},

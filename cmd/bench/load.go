@@ -127,6 +127,8 @@ func (l *load) addPublishers() ([]*publisher, error) {
 			lagged:   newLatencies(),
 			confirms: newLatencies(),
 			room:     make(chan struct{}, 1),
+			ahead:    l.s.ahead,
+			behind:   func() int64 { return l.behind(i % l.s.queues) },
 		}
 		p.limit.Store(unlimited)
 		if err := l.connectPublisher(p, i); err != nil {
@@ -221,6 +223,28 @@ func (l *load) expected() int64 {
 // feeds reports whether p's messages belong in ledger i.
 func (l *load) feeds(p *publisher, i int) bool {
 	return p.index%l.s.producers%l.s.queues == i%l.s.queues
+}
+
+// behind counts what was sent to a destination and is not delivered, of a topic
+// for the average subscriber. Publishers call it while they send: by then the
+// load's lists do not change any more.
+func (l *load) behind(destination int) int64 {
+	var sent, delivered, consumers int64
+	for _, p := range l.publishers {
+		if p.index%l.s.producers%l.s.queues == destination {
+			sent += p.sent.Load()
+		}
+	}
+	for _, c := range l.consumers {
+		if c.index%l.s.queues == destination {
+			delivered += c.delivered.Load()
+			consumers++
+		}
+	}
+	if l.s.topic {
+		delivered /= consumers
+	}
+	return sent - delivered
 }
 
 // missing counts what was sent and did not arrive. Call it when the consumers

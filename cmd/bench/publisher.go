@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 // maxBatch is how many messages one system call writes at most.
 const maxBatch = 64
+
+// aheadPoll is how often a publisher that is too far ahead looks again.
+const aheadPoll = 200 * time.Microsecond
 
 // unlimited is a publisher's limit until the run knows better.
 const unlimited = math.MaxInt64
@@ -23,6 +27,10 @@ type publisher struct {
 	window int64 // unconfirmed messages, 0 = no confirmations
 	rate   float64
 	clock  clock
+	// behind counts the messages of this publisher's destination that are
+	// sent and not delivered; ahead bounds them, 0 = only the broker does.
+	behind func() int64
+	ahead  int64
 
 	// written by its own goroutine
 	sent   atomic.Int64
@@ -72,20 +80,22 @@ func (p *publisher) wake() {
 	}
 }
 
-// send publishes until the limit is reached.
+// send publishes until the limit is reached, from where it stopped the last
+// time.
 func (p *publisher) send(ctx context.Context, start int64) error {
 	if p.rate > 0 {
 		release := holdThread()
 		defer release()
 	}
+	first := p.sent.Load()
 	table := newPace(start, max(p.rate, 1))
-	for n := int64(0); ; {
+	for n := first; ; {
 		count, err := p.allowed(ctx, n)
 		if err != nil || count == 0 {
 			return err
 		}
 		if p.rate > 0 {
-			count = p.markDue(&table, n, count)
+			count = p.markDue(&table, n, n-first, count)
 		} else {
 			p.markNow(n, count)
 		}
@@ -109,6 +119,12 @@ func (p *publisher) allowed(ctx context.Context, n int64) (int64, error) {
 		if n+count > maxSequence {
 			return 0, fmt.Errorf("publisher %d: more than %d messages in a run", p.index, maxSequence)
 		}
+		if p.ahead > 0 && p.behind() >= p.ahead {
+			if err := p.waitForConsumers(ctx); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		if p.window == 0 {
 			return count, ctx.Err()
 		}
@@ -118,6 +134,19 @@ func (p *publisher) allowed(ctx context.Context, n int64) (int64, error) {
 		if err := p.waitForRoom(ctx, n); err != nil {
 			return 0, err
 		}
+	}
+}
+
+// waitForConsumers sleeps a little: consumers count what they got once per
+// read, and to wake publishers there would cost every read.
+func (p *publisher) waitForConsumers(ctx context.Context) error {
+	timer := time.NewTimer(aheadPoll)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -145,15 +174,16 @@ func (p *publisher) markNow(n, count int64) {
 	}
 }
 
-// markDue waits until message n is due, stamps those of n to n+count that are
-// due by then, each with its own time, and returns how many.
-func (p *publisher) markDue(table *pace, n, count int64) int64 {
-	p.clock.sleepUntil(table.due(n))
+// markDue waits until message n, which is in row of the timetable, is due,
+// stamps those of n to n+count that are due by then, each with its own time,
+// and returns how many.
+func (p *publisher) markDue(table *pace, n, row, count int64) int64 {
+	p.clock.sleepUntil(table.due(row))
 	now := p.clock.ticks()
-	count = min(count, table.until(now)-n)
+	count = min(count, table.until(now)-row)
 	s := stamp{run: p.run, producer: uint16(p.index)}
 	for i := range count {
-		s.seq, s.ticks = uint32(n+i), table.due(n+i)
+		s.seq, s.ticks = uint32(n+i), table.due(row+i)
 		p.frames.mark(int(i), s)
 		if !p.quiet.Load() {
 			p.lagged.record(now - s.ticks)

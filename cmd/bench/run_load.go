@@ -34,19 +34,11 @@ func runThroughput(ctx context.Context, s *settings, p *progress) (*result, erro
 	if err != nil {
 		return nil, err
 	}
-	if s.warmup > 0 {
-		p.begin("warm up")
-		l.quiet(true)
-		l.start(group)
-		if err := l.pause(s.warmup, nil); err != nil {
-			return nil, err
-		}
-		l.quiet(false)
+	if err := l.warmUp(group); err != nil {
+		return nil, err
 	}
 	m, err := l.measure(group, nil, func() error {
-		if s.warmup == 0 {
-			l.start(group)
-		}
+		l.start(group)
 		return nil
 	})
 	if err != nil {
@@ -59,6 +51,34 @@ func runThroughput(ctx context.Context, s *settings, p *progress) (*result, erro
 	r.Broker = l.peer()
 	l.fill(r, &m)
 	return r, l.verdict(r, &m)
+}
+
+// warmUp publishes for a while and waits for the last delivery: a backlog that
+// it left would be delivered in the measurement without having been published
+// there.
+func (l *load) warmUp(group []*publisher) error {
+	if l.s.warmup == 0 {
+		return nil
+	}
+	l.progress.begin("warm up")
+	l.quiet(true)
+	defer l.quiet(false)
+	l.start(group)
+	if err := l.pause(l.s.warmup, nil); err != nil {
+		return err
+	}
+	for _, p := range group {
+		p.stopAfter(0)
+	}
+	if err := l.finishSending(nil); err != nil {
+		return err
+	}
+	for _, p := range group {
+		p.stopAfter(unlimited)
+	}
+	// What is missing now will be missing at the end.
+	_, err := l.awaitDeliveries(nil)
+	return err
 }
 
 // measure lets group publish as long as the settings say and waits for the last

@@ -26,6 +26,7 @@ type settings struct {
 	producers, consumers   int
 	connections, queues    int
 	messages, backlog      int64
+	ahead                  int64
 	rate                   float64
 	ack                    string
 	persistent, topic      bool
@@ -61,6 +62,7 @@ func flagsOf(fs *pflag.FlagSet, s *settings) {
 
 	fs.IntVar(&s.size, "size", 1024, "body in bytes, at least "+strconv.Itoa(stampSize))
 	fs.IntVar(&s.window, "window", 0, "unconfirmed messages per publisher; 0 asks for no confirmations")
+	fs.Int64Var(&s.ahead, "ahead", 0, "messages of a destination that may be sent and not delivered; 0 leaves it to the broker to slow publishers down")
 	fs.IntVar(&s.prefetch, "prefetch", 1000, "unacknowledged deliveries per consumer; 0 leaves it to the broker")
 	fs.IntVar(&s.producers, "producers", 1, "publishing connections")
 	fs.IntVar(&s.consumers, "consumers", 1, "consuming connections")
@@ -132,6 +134,7 @@ func (s *settings) checkNumbers() error {
 	}
 	between("size", int64(s.size), stampSize, 100<<20)
 	between("window", int64(s.window), 0, 1<<20)
+	between("ahead", s.ahead, 0, maxSequence)
 	between("prefetch", int64(s.prefetch), 0, 1<<20)
 	between("producers", int64(s.producers), 0, maxProducers/2)
 	between("consumers", int64(s.consumers), 0, 20_000)
@@ -191,6 +194,8 @@ func (s *settings) checkLoad() error {
 		return errors.New("nothing is published without --producers; to consume what is waiting use --scenario drain")
 	case s.kind == kindBacklog && s.consumers == 0:
 		return errors.New("backlog needs consumers: to publish only use --scenario fill")
+	case s.ahead > 0 && (s.consumers == 0 || s.kind == kindBacklog):
+		return errors.New("--ahead bounds a backlog, which fill and backlog are meant to build")
 	case s.topic && s.consumers == 0:
 		return errors.New("a topic without consumers measures nothing")
 	case s.kind == kindBacklog && s.messages > 0:
