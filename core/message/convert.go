@@ -7,8 +7,9 @@ import (
 
 // Converter builds the view of payloads of one encoding.
 type Converter interface {
-	// View returns the view of m's payload, which may point into it. It is
-	// called from any goroutine.
+	// View returns the view of m's payload, which may point into it. What it
+	// returns can be given to AppendView: values nested deeper than MaxDepth
+	// are ErrDepth. It is called from any goroutine.
 	View(m *Message) (*View, error)
 }
 
