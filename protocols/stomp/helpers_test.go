@@ -343,3 +343,20 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// session returns a session of the broker without a connection.
+func (r *rig) session() *broker.Session {
+	r.t.Helper()
+	s, err := r.broker.Connect(broker.ConnectRequest{Protocol: "test", Sink: nowhere{}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+// nowhere is the sink of a session without a connection.
+type nowhere struct{}
+
+func (nowhere) Deliver(broker.Delivery) {}
+func (nowhere) Resume()                 {}
+func (nowhere) Closed(error)            {}

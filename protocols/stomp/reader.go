@@ -11,6 +11,10 @@ import (
 const (
 	readBuffer     = 64 << 10
 	strangerBuffer = 2 << 10 // before CONNECT: most CONNECT frames fit
+
+	// Up to these capacities a workspace is used again.
+	keepBlock  = 8 << 10
+	keepFields = 128
 )
 
 // workspace is what the reader needs while there is input.
@@ -48,7 +52,7 @@ func (c *conn) releaseWork() {
 	c.work = nil
 	w.fields = c.dec.f.fields[:0]
 	c.dec.f = frame{}
-	if w.pooled && len(w.buf) == readBuffer && cap(w.block) <= readBuffer {
+	if w.pooled && len(w.buf) == readBuffer && cap(w.block) <= keepBlock && cap(w.fields) <= keepFields {
 		w.start, w.end = 0, 0
 		workspaces.Put(w)
 	}
