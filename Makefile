@@ -34,8 +34,8 @@ test: ## run every test that needs only Go, with the race detector if it can be 
 check: format-check vet lint imports ## check format, vet, lint and the direction of imports
 
 .PHONY: format
-format: ## format the sources
-	gofmt -s -w $$(git ls-files '*.go')
+format: ## format the sources as lint wants them
+	go run $(GOLANGCI_LINT) fmt
 
 .PHONY: format-check
 format-check: ## fail if a source is not formatted
@@ -47,7 +47,6 @@ vet: ## run go vet, also on what only other systems and make integration compile
 	go vet ./...
 	go vet -tags integration ./...
 	GOOS=darwin go vet ./cmd/entrepot
-	GOOS=windows go vet ./cmd/entrepot
 
 .PHONY: lint
 lint: ## run the linters of .golangci.yml

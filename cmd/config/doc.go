@@ -7,7 +7,7 @@
 // so "64MiB" means the same everywhere.
 //
 // The file is strict YAML. What is wrong with it is reported all at once, as
-// [Problem] values with line, column, an excerpt and a suggestion; nothing is
+// [SettingError] values with line, column, an excerpt and a suggestion; nothing is
 // ignored and nothing is guessed. Environment variables are named by rule:
 // store.syncInterval is ENTREPOT_STORE_SYNC_INTERVAL, and with _FILE behind it
 // the variable names a file that holds the value.

@@ -54,9 +54,9 @@ func (l *Loaded) applyFile(root *key, path string) error {
 	src, err := readFile(path, maxFile)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return &Problem{Where: path, Message: "there is no such file", Hint: "check --config and ENTREPOT_CONFIG"}
+			return &SettingError{Where: path, Message: "there is no such file", Hint: "check --config and ENTREPOT_CONFIG"}
 		}
-		return &Problem{Where: path, Message: "can't be read: " + err.Error()}
+		return &SettingError{Where: path, Message: "can't be read: " + err.Error()}
 	}
 	return l.applyYAML(root, filepath.Base(path), src)
 }
@@ -99,21 +99,21 @@ func checkShape(name, src string) error {
 			depth = max(0, depth-1)
 		}
 		if depth > maxNesting {
-			return &Problem{Where: name, Message: fmt.Sprintf("nests more than %d brackets", maxNesting), Hint: hint}
+			return &SettingError{Where: name, Message: fmt.Sprintf("nests more than %d brackets", maxNesting), Hint: hint}
 		}
 	}
 	n := 0
 	for line := range strings.Lines(src) {
 		n++
 		if len(line) > maxLine {
-			return &Problem{Where: fmt.Sprintf("%s:%d", name, n), Message: fmt.Sprintf("the line is longer than %s", Size(maxLine)), Hint: hint}
+			return &SettingError{Where: fmt.Sprintf("%s:%d", name, n), Message: fmt.Sprintf("the line is longer than %s", Size(maxLine)), Hint: hint}
 		}
 	}
 	return nil
 }
 
 func (r *fileReader) syntax(err error) error {
-	p := &Problem{Where: r.name, Message: err.Error()}
+	p := &SettingError{Where: r.name, Message: err.Error()}
 	if e, ok := errors.AsType[yaml.Error](err); ok {
 		p.Message = "is not YAML: " + e.GetMessage()
 		if t := e.GetToken(); t != nil && t.Position != nil {
@@ -136,7 +136,7 @@ func (r *fileReader) position(n ast.Node) (line, column int) {
 
 func (r *fileReader) fail(n ast.Node, path, message, hint string) {
 	line, column := r.position(n)
-	r.problems = append(r.problems, &Problem{
+	r.problems = append(r.problems, &SettingError{
 		Where: fmt.Sprintf("%s:%d:%d", r.name, line, column), Key: path,
 		Message: message, Hint: hint, Excerpt: excerpt(r.src, line, column),
 	})

@@ -63,7 +63,7 @@ func Load(in Inputs) (*Loaded, error) {
 	if err := Invalid(problems...); err != nil {
 		return nil, err
 	}
-	if err := l.Config.validate(l); err != nil {
+	if err := l.validate(l); err != nil {
 		return nil, Invalid(err)
 	}
 	return l, nil
@@ -81,7 +81,7 @@ func (l *Loaded) Origin(key string) string {
 // Problem makes the error of a value that turned out to be unusable where it
 // is used, such as a listener URI.
 func (l *Loaded) Problem(key string, err error) error {
-	return &Problem{Where: l.Origin(key), Key: key, Message: err.Error()}
+	return &SettingError{Where: l.Origin(key), Key: key, Message: err.Error()}
 }
 
 func (l *Loaded) assign(k *key, origin string, values []string) error {
@@ -92,7 +92,7 @@ func (l *Loaded) assign(k *key, origin string, values []string) error {
 		return nil
 	}
 	if err := k.set(v, values[len(values)-1]); err != nil {
-		return &Problem{Where: origin, Key: k.path, Message: err.Error()}
+		return &SettingError{Where: origin, Key: k.path, Message: err.Error()}
 	}
 	l.origins[k.path] = origin
 	return nil
@@ -115,12 +115,12 @@ func (l *Loaded) applyEnv(root *key, environ []string) error {
 		origin := name
 		switch {
 		case given && named:
-			problems = append(problems, &Problem{Where: name, Key: k.path, Message: "is set beside " + name + "_FILE", Hint: "set one of them"})
+			problems = append(problems, &SettingError{Where: name, Key: k.path, Message: "is set beside " + name + "_FILE", Hint: "set one of them"})
 			continue
 		case named:
 			text, err := readFile(file, maxValueFile)
 			if err != nil {
-				problems = append(problems, &Problem{Where: name + "_FILE", Key: k.path, Message: err.Error()})
+				problems = append(problems, &SettingError{Where: name + "_FILE", Key: k.path, Message: err.Error()})
 				continue
 			}
 			value, origin = strings.TrimRight(text, "\r\n"), name+"_FILE"
@@ -171,10 +171,10 @@ func (l *Loaded) applyFlags(root *key, flags []Flag) error {
 		k := root.find(f.Key)
 		switch {
 		case k == nil:
-			problems = append(problems, &Problem{Where: f.Name, Message: fmt.Sprintf("unknown key %q", clip(f.Key)), Hint: suggestPath(root, f.Key)})
+			problems = append(problems, &SettingError{Where: f.Name, Message: fmt.Sprintf("unknown key %q", clip(f.Key)), Hint: suggestPath(root, f.Key)})
 			continue
 		case !k.isLeaf():
-			problems = append(problems, &Problem{Where: f.Name, Key: k.path, Message: "is not a single value", Hint: "set it in the configuration file, or set a key below it"})
+			problems = append(problems, &SettingError{Where: f.Name, Key: k.path, Message: "is not a single value", Hint: "set it in the configuration file, or set a key below it"})
 			continue
 		}
 		values := f.Values
@@ -194,7 +194,7 @@ func suggestPath(root *key, path string) string {
 	if near, ok := nearest(path, known); ok {
 		return "did you mean " + near + "?"
 	}
-	if i := strings.LastIndexByte(path, '.'); i < 0 {
+	if !strings.Contains(path, ".") {
 		return root.suggest(root, path)
 	}
 	return `"entrepot config show" lists the keys`

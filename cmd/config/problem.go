@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Problem is one thing that is wrong with the configuration, in an operator's
+// SettingError is one thing that is wrong with the configuration, in an operator's
 // words.
-type Problem struct {
+type SettingError struct {
 	Where   string // "entrepot.yaml:3:5", "ENTREPOT_LOG_LEVEL", "--set", "default"
 	Key     string // "store.sync", "" if no key is concerned
 	Message string
@@ -18,7 +18,7 @@ type Problem struct {
 }
 
 // Error implements error.
-func (p *Problem) Error() string {
+func (p *SettingError) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Where)
 	if p.Key != "" {
@@ -35,7 +35,7 @@ func (p *Problem) Error() string {
 }
 
 // InvalidError is returned for a configuration that can't be used. It wraps
-// every [Problem] found.
+// every [SettingError] found.
 type InvalidError struct{ err error }
 
 // Invalid joins problems; it returns nil if there are none.

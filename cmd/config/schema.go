@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -70,16 +71,14 @@ func fields(t reflect.Type, prefix string, index []int) []*key {
 			path:    prefix + f.Tag.Get("key"),
 			doc:     f.Tag.Get("doc"),
 			choices: strings.Fields(f.Tag.Get("oneof")),
-			index:   append(index[:len(index):len(index)], i),
+			index:   append(slices.Clip(index), i),
 		}
-		switch f.Type.Kind() {
-		case reflect.Struct:
-			k.children = fields(f.Type, k.path+".", k.index)
-		case reflect.Slice:
-			k.isList = true
-			if f.Type.Elem().Kind() == reflect.Struct {
-				k.children = fields(f.Type.Elem(), k.path+".", nil)
-			}
+		section, base := f.Type, k.index
+		if k.isList = f.Type.Kind() == reflect.Slice; k.isList {
+			section, base = f.Type.Elem(), nil
+		}
+		if section.Kind() == reflect.Struct {
+			k.children = fields(section, k.path+".", base)
 		}
 		out = append(out, k)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Validate reports what makes the settings unusable, in one error that joins
-// a [*Problem] for each.
+// a [*SettingError] for each.
 func (c *Config) Validate() error { return c.validate(&Loaded{}) }
 
 // validator collects problems. Keys are named as in the file.
@@ -22,7 +22,7 @@ type validator struct {
 }
 
 func (v *validator) fail(key, message, hint string) {
-	v.problems = append(v.problems, &Problem{Where: v.from.Origin(key), Key: key, Message: message, Hint: hint})
+	v.problems = append(v.problems, &SettingError{Where: v.from.Origin(key), Key: key, Message: message, Hint: hint})
 }
 
 func (v *validator) size(key string, value, least, most Size) {
@@ -122,7 +122,7 @@ func (v *validator) destinations(list []Destination) {
 		key := fmt.Sprintf("destinations[%d]", i)
 		origin := v.from.Origin("destinations")
 		fail := func(message, hint string) {
-			v.problems = append(v.problems, &Problem{Where: origin, Key: key, Message: message, Hint: hint})
+			v.problems = append(v.problems, &SettingError{Where: origin, Key: key, Message: message, Hint: hint})
 		}
 		if (d.Queue == "") == (d.Topic == "") {
 			fail("needs either queue or topic", `write for example queue: "orders.>"`)

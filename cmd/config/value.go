@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +26,18 @@ var sizeUnits = []struct {
 	name  string
 	bytes Size
 }{
-	{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB},
-	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3},
-	{"t", TiB}, {"g", GiB}, {"m", MiB}, {"k", KiB}, // as in listener URIs
+	{"TiB", TiB},
+	{"GiB", GiB},
+	{"MiB", MiB},
+	{"KiB", KiB},
+	{"TB", 1e12},
+	{"GB", 1e9},
+	{"MB", 1e6},
+	{"KB", 1e3},
+	{"t", TiB},
+	{"g", GiB},
+	{"m", MiB},
+	{"k", KiB}, // as in listener URIs
 	{"B", 1},
 }
 
@@ -124,13 +134,8 @@ func (k *key) set(v reflect.Value, text string) error {
 }
 
 func (k *key) checkChoice(text string) error {
-	if len(k.choices) == 0 {
+	if len(k.choices) == 0 || slices.Contains(k.choices, text) {
 		return nil
-	}
-	for _, c := range k.choices {
-		if c == text {
-			return nil
-		}
 	}
 	hint := ""
 	if near, ok := nearest(text, k.choices); ok {
@@ -141,7 +146,7 @@ func (k *key) checkChoice(text string) error {
 
 // format writes a field's value as set reads it.
 func format(v reflect.Value) string {
-	if list, ok := v.Interface().([]string); ok {
+	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return strings.Join(list, " ")
 	}
 	return fmt.Sprint(v.Interface())

@@ -63,8 +63,12 @@ func TestDurations(t *testing.T) {
 
 func TestNearestFindsSlipsAndNothingElse(t *testing.T) {
 	for _, test := range []struct{ word, want string }{
-		{"sinc", "sync"}, {"snyc", "sync"}, {"SYNC", "sync"}, {"segmentsize", "segmentSize"},
-		{"elephant", ""}, {"", ""},
+		{"sinc", "sync"},
+		{"snyc", "sync"},
+		{"SYNC", "sync"},
+		{"segmentsize", "segmentSize"},
+		{"elephant", ""},
+		{"", ""},
 	} {
 		got, _ := nearest(test.word, []string{"sync", "segmentSize", "memory"})
 		if got != test.want {

@@ -79,7 +79,7 @@ func (p *program) passcodeFrom(flag string) (string, error) {
 		return flag, nil
 	}
 	if file := p.getenv(config.EnvPrefix + "PASSCODE_FILE"); file != "" {
-		b, err := os.ReadFile(file) //nolint:gosec // the user names it
+		b, err := os.ReadFile(file)
 		return strings.TrimRight(string(b), "\r\n"), err
 	}
 	return p.getenv(config.EnvPrefix + "PASSCODE"), nil
@@ -151,7 +151,7 @@ func (e endpoint) open(ctx context.Context, ca string) (net.Conn, error) {
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: e.host}
 	if ca != "" {
-		pem, err := os.ReadFile(ca) //nolint:gosec // the user names it
+		pem, err := os.ReadFile(ca)
 		if err != nil {
 			return nil, fmt.Errorf("read --ca: %w", err)
 		}

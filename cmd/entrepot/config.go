@@ -80,7 +80,7 @@ func (p *program) configCheckCommand() *cobra.Command {
 wrong with line, column and what to do. Ends with 78 if the configuration can't
 be used.`,
 		Example: "  entrepot config check --config entrepot.yaml",
-		Args:    arguments(0, 0, ""),
+		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := p.load(cmd.Flags(), &settings)
 			if err != nil {
@@ -111,7 +111,7 @@ which wins over the defaults.`,
 		Example: `  entrepot config show > entrepot.yaml      start a file from the defaults
   entrepot config show --origin --config entrepot.yaml
   entrepot config show -o json              with keys, origins and environment names`,
-		Args: arguments(0, 0, ""),
+		Args: arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := p.load(cmd.Flags(), &settings)
 			switch {

@@ -26,7 +26,7 @@ func (p *program) healthCommand() *cobra.Command {
 checks, and ends with 0 if it can, 1 if it can't or isn't there, and 7 if there
 was no answer in time. It fits a container's health check.`,
 		Example: "  entrepot health\n  entrepot health --console 127.0.0.1:8162 --timeout 1s",
-		Args:    arguments(0, 0, ""),
+		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if address == "" {
 				address = p.getenv(config.EnvPrefix + "CONSOLE_ADDRESS")

@@ -63,7 +63,7 @@ func adviseOnListen(err error, flag string) error {
 	if err == nil {
 		return nil
 	}
-	advice := ""
+	var advice strings.Builder
 	for _, e := range leaves(err) {
 		port := "the port"
 		if op, ok := errors.AsType[*net.OpError](e); ok && op.Addr != nil {
@@ -73,22 +73,22 @@ func adviseOnListen(err error, flag string) error {
 		}
 		switch {
 		case errors.Is(e, syscall.EADDRINUSE):
-			advice += fmt.Sprintf("\n%s is in use, by another broker perhaps: stop it (ss -ltnp shows it), or choose another port with %s", port, flag)
+			fmt.Fprintf(&advice, "\n%s is in use, by another broker perhaps: stop it (ss -ltnp shows it), or choose another port with %s", port, flag)
 		case errors.Is(e, syscall.EACCES):
-			advice += fmt.Sprintf("\n%s is reserved for root: choose one above 1023 with %s", port, flag)
+			fmt.Fprintf(&advice, "\n%s is reserved for root: choose one above 1023 with %s", port, flag)
 		case errors.Is(e, syscall.EADDRNOTAVAIL):
-			advice += fmt.Sprintf("\nthe address is none of this machine's: choose another with %s", flag)
+			fmt.Fprintf(&advice, "\nthe address is none of this machine's: choose another with %s", flag)
 		}
 	}
-	if advice == "" {
+	if advice.Len() == 0 {
 		return err
 	}
-	return fmt.Errorf("%w%s", err, advice)
+	return fmt.Errorf("%w%s", err, advice.String())
 }
 
 // leaves returns the errors that err joins, or err itself.
 func leaves(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped is one error
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -38,13 +38,13 @@ func (l *logging) setLevel(level string) error {
 	return nil
 }
 
-// block logs a text of many lines: as it is for people, in an attribute for
+// dump logs a text of many lines: as it is for people, in an attribute for
 // programs.
-func (l *logging) block(msg, text string) {
+func (l *logging) dump(text string) {
 	if !l.text {
-		l.LogAttrs(nil, slog.LevelInfo, msg, slog.String("text", text)) //nolint:staticcheck // there is no context to pass
+		l.Info("dump", "text", text)
 		return
 	}
-	l.Info(msg)
+	l.Info("dump")
 	fmt.Fprintln(l.out, text)
 }

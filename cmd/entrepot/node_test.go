@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -148,9 +149,7 @@ func TestMemoryLimitIsTheLowestOfTheControlGroups(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			files := map[string]string{"proc/self/cgroup": test.cgroup}
-			for name, text := range test.files {
-				files[name] = text
-			}
+			maps.Copy(files, test.files)
 			for name, text := range files {
 				path := filepath.Join(root, name)
 				if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

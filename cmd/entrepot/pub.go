@@ -48,7 +48,7 @@ confirmation of each message, which with --persistent means that it is on disk.`
   entrepot pub /topic/news one two three -H priority=9
   tail -f app.log | entrepot pub /topic/log --lines
   entrepot pub /queue/load x --count 1000`,
-		Args: arguments(0, -1, ""),
+		Args: arguments(-1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.pub(cmd.Context(), &f, args) },
 	}
 	flags := cmd.Flags()
@@ -141,7 +141,7 @@ func (p *program) bodies(f *pubFlags, args []string) (source func(send func([]by
 	case f.file == "" && isTerminal(p.in):
 		return nil, none, usagef("the body is missing: give it as an argument, with --file, or on stdin")
 	case f.file != "" && f.file != "-":
-		file, err := os.Open(f.file) //nolint:gosec // the user names it
+		file, err := os.Open(f.file)
 		if err != nil {
 			return nil, none, err
 		}

@@ -86,13 +86,10 @@ func asGroup(cmd *cobra.Command) {
 	}
 }
 
-// arguments accepts least to most arguments, any number if most is negative.
-func arguments(least, most int, what string) cobra.PositionalArgs {
+// arguments accepts up to most arguments, any number if most is negative.
+func arguments(most int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return usagef("%s is missing", what)
-		case most >= 0 && len(args) > most:
+		if most >= 0 && len(args) > most {
 			return usagef("%q is one argument too many", args[most])
 		}
 		return nil

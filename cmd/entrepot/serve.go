@@ -34,7 +34,7 @@ the broker's state and what every goroutine does.`,
   entrepot serve --data-dir /var/lib/entrepot --listen stomp://127.0.0.1:61613
   entrepot serve --config entrepot.yaml --set log.level=debug
   ENTREPOT_STORE_SYNC=interval entrepot serve`,
-		Args: arguments(0, 0, ""),
+		Args: arguments(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.serve(cmd.Context(), func() (*config.Loaded, error) { return p.load(cmd.Flags(), &settings) })
 		},
@@ -79,8 +79,8 @@ func (p *program) prepare(cfg *config.Loaded, log *logging) {
 	if limit, origin := p.limitMemory(cfg.Memory.Limit); limit > 0 {
 		log.Info("memory limit", "bytes", limit, "origin", origin)
 	}
-	const spare = 200                                                                       // descriptors for the store, the console and the rest
-	if most := descriptorLimit(); most > 0 && most < uint64(cfg.Limits.Connections)+spare { //nolint:gosec // validated as positive
+	const spare = 200 // descriptors for the store, the console and the rest
+	if most := descriptorLimit(); most > 0 && most < uint64(cfg.Limits.Connections)+spare {
 		log.Warn("fewer files may be open than connections are allowed",
 			"open_files", most, "connections", cfg.Limits.Connections, "advice", "raise the limit (ulimit -n, LimitNOFILE=) or lower limits.connections")
 	}
@@ -216,5 +216,5 @@ func (s *service) report() {
 		s.node.log.Error("the goroutines could not be listed", "error", err)
 		return
 	}
-	s.node.log.block("goroutines", b.String())
+	s.node.log.dump(b.String())
 }

@@ -59,7 +59,7 @@ func (p *program) storeCheckCommand() *cobra.Command {
 		Long: `Reads the whole log and every table of the pages, checks their checksums, and
 changes nothing. Ends with 1 if anything is damaged, and says what to do.`,
 		Example: "  entrepot store check --data-dir /var/lib/entrepot",
-		Args:    arguments(0, 0, ""),
+		Args:    arguments(0),
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := p.storeDir(dataDir)
 			if err != nil {
@@ -113,7 +113,7 @@ func (p *program) storeDumpCommand() *cobra.Command {
 		Long: `Prints every record of the log, or every entry of the pages, as a JSON object a
 line. Bodies of messages are left out.`,
 		Example: "  entrepot store dump\n  entrepot store dump --part pages --data-dir /var/lib/entrepot",
-		Args:    arguments(0, 0, ""),
+		Args:    arguments(0),
 		RunE: func(*cobra.Command, []string) error {
 			if part != "log" && part != "pages" {
 				return usagef("--part %q is neither log nor pages", part)

@@ -52,7 +52,7 @@ prints what waits in a queue, leaves it there, and ends.`,
   entrepot sub /queue/orders --count 1 --timeout 10s
   entrepot sub /queue/orders --browser --selector "amount > 100"
   entrepot sub /topic/news --durable reader --client-id office`,
-		Args: arguments(0, 1, ""),
+		Args: arguments(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.sub(cmd.Context(), &f, args) },
 	}
 	flags := cmd.Flags()
@@ -134,9 +134,9 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 	if ackErr := acks.finish(); err == nil {
 		err = explain("acknowledge", ackErr)
 	}
-	// What was sent ahead must not hold up the goodbye.
+	// What was sent ahead goes back to the queue; it must not hold up the goodbye.
 	go func() {
-		for range subscription.C { //nolint:revive // they go back to the queue
+		for range subscription.C {
 		}
 	}()
 	if closeErr := conn.Disconnect(); err == nil {

@@ -39,7 +39,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Short:   "Print the version",
 		Long:    "Prints the version of this binary.",
 		Example: "  entrepot version\n  entrepot version -o json",
-		Args:    arguments(0, 0, ""),
+		Args:    arguments(0),
 		RunE: func(*cobra.Command, []string) error {
 			b := build()
 			switch output {
