@@ -18,7 +18,7 @@ var (
 //
 //	version     byte
 //	encoding    byte: of the payload
-//	flags       2 bytes, big-endian: bit 15 is 0
+//	flags       2 bytes, big-endian; all are taken
 //	kind        byte: of the destination
 //	ID          16 bytes, big-endian: Hi, Lo
 //	timestamp   varint
@@ -47,7 +47,7 @@ const (
 	flagContentType   // string
 	flagUserID        // string
 	flagAnnotations   // count, then name and value of each: strings
-	flagUnknown       // of a version to come
+	flagPublisher     // string
 )
 
 const fixedSize = 1 + 1 + 2 + 1 + 16
@@ -61,7 +61,8 @@ func (e *Envelope) flags() (f uint16) {
 	f |= bit(e.Redeliveries != 0, flagRedeliveries)
 	f |= bit(e.MessageID != "", flagMessageID) | bit(e.CorrelationID != "", flagCorrelationID)
 	f |= bit(e.Type != "", flagType) | bit(e.ContentType != "", flagContentType)
-	return f | bit(e.UserID != "", flagUserID) | bit(len(e.Annotations) > 0, flagAnnotations)
+	f |= bit(e.UserID != "", flagUserID) | bit(e.Publisher != "", flagPublisher)
+	return f | bit(len(e.Annotations) > 0, flagAnnotations)
 }
 
 func bit(on bool, b uint16) uint16 {
@@ -96,7 +97,7 @@ func (e *Envelope) encodedSize(f uint16) int {
 		n += uvarintSize(uint64(e.Redeliveries))
 	}
 	n += fieldSize(e.MessageID) + fieldSize(e.CorrelationID) + fieldSize(e.Type) +
-		fieldSize(e.ContentType) + fieldSize(e.UserID)
+		fieldSize(e.ContentType) + fieldSize(e.UserID) + fieldSize(e.Publisher)
 	if f&flagAnnotations != 0 {
 		n += uvarintSize(uint64(len(e.Annotations)))
 		for i := range e.Annotations {
@@ -157,6 +158,7 @@ func (e *Envelope) appendTo(b []byte, f uint16, enc Encoding) []byte {
 			b = appendString(appendString(b, e.Annotations[i].Name), e.Annotations[i].Value)
 		}
 	}
+	b = appendField(b, e.Publisher)
 	return appendString(b, e.Destination.Name)
 }
 
@@ -183,9 +185,6 @@ func (m *Message) decode(raw []byte) error {
 	}
 	m.raw, m.encoding = raw, Encoding(raw[1])
 	f := binary.BigEndian.Uint16(raw[2:])
-	if f&flagUnknown != 0 {
-		return fmt.Errorf("%w: flags %#x", ErrVersion, f)
-	}
 	m.Durable, m.Retain = f&flagDurable != 0, f&flagRetain != 0
 	m.Destination.Kind = Kind(raw[4])
 	m.ID = ID{binary.BigEndian.Uint64(raw[5:]), binary.BigEndian.Uint64(raw[13:])}
@@ -242,9 +241,15 @@ func (m *Message) decodeStrings(r *reader, f uint16) {
 	if f&flagUserID != 0 {
 		m.UserID = r.string()
 	}
-	if f&flagAnnotations == 0 {
-		return
+	if f&flagAnnotations != 0 {
+		m.decodeAnnotations(r)
 	}
+	if f&flagPublisher != 0 {
+		m.Publisher = r.string()
+	}
+}
+
+func (m *Message) decodeAnnotations(r *reader) {
 	m.Annotations = make([]Annotation, r.count(2))
 	for i := range m.Annotations {
 		r.paid(2)
