@@ -45,7 +45,7 @@ type result struct {
 	LatencyBasis string     `json:"latency_basis,omitempty" doc:"due: from when the message was due (--rate; corrected for coordinated omission); sent: from when it was written"`
 	Latency      *quantiles `json:"latency_us,omitempty" doc:"publisher to consumer, microseconds: count, mean, p50, p90, p99, p999, max"`
 	Confirm      *quantiles `json:"confirm_us,omitempty" doc:"publisher to confirmation, from the same moment"`
-	Pacing       *quantiles `json:"pacing_us,omitempty" doc:"how late the generator itself sent what was due: part of the other two"`
+	Pacing       *quantiles `json:"pacing_us,omitempty" doc:"how late what was due was sent, because of the generator or because --window or the socket was full: part of the other two"`
 
 	BrokerCPU     *float64 `json:"broker_cpu_us_per_message,omitempty" doc:"with --pid: the broker's CPU microseconds per delivered message, or without consumers per published"`
 	BrokerCores   *float64 `json:"broker_cpu_percent,omitempty" doc:"with --pid: of one core"`

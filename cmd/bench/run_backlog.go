@@ -96,6 +96,7 @@ func (l *load) backlogResult(b *backlogResult, m *measurement) (*result, error) 
 	r.PublishPS = perSecond(r.Published, r.Seconds)
 	r.DeliverPS = perSecond(r.Delivered, r.Seconds)
 	r.Backlog = b
+	r.Latency = nil // of messages that were meant to wait
 	if b.EmptyPublishPS > 0 {
 		b.PublishRatio = round(r.PublishPS/b.EmptyPublishPS, 3)
 	}

@@ -43,6 +43,7 @@ func runDrain(ctx context.Context, s *settings, p *progress) (*result, error) {
 	r.Broker = l.peer()
 	l.fill(r, &m)
 	r.PublishPS = 0
+	r.Latency, r.LatencyBasis = nil, "" // the stamps are of another process's clock
 	r.Missing = l.undrained()
 	r.Drain = &drainResult{
 		AcceptedMs: millis(accepted),

@@ -188,6 +188,9 @@ func TestFillAndDrainAreOneAccount(t *testing.T) {
 	if r.Delivered != 5000 || r.Missing != 4 || !errors.Is(err, errIncomplete) {
 		t.Errorf("drain: delivered %d, missing %d, %v", r.Delivered, r.Missing, err)
 	}
+	if r.Latency != nil {
+		t.Errorf("drain has a latency, by the clock of another process: %+v", r.Latency)
+	}
 	if d := r.Drain; d == nil || d.AcceptedMs > d.FirstMs || d.FirstMs > d.AllMs || d.FirstMs <= 0 {
 		t.Errorf("drain times %+v are not in order", r.Drain)
 	}

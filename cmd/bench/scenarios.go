@@ -55,7 +55,7 @@ func scenarios() []scenario {
 		{"s_np_1k_auto", "transient, 1 KiB", kindThroughput, "--size 1024 --ack auto" + aheadFlags},
 		{"s_np_1k_ci", "transient, 1 KiB, each acknowledged", kindThroughput, "--size 1024 --ack client-individual" + aheadFlags},
 		{"s_topic_1to1", "topic, one subscriber", kindThroughput, "--size 16 --topic --ack auto" + aheadFlags},
-		{"s_topic_1to100", "topic, 100 subscribers; rates count deliveries", kindThroughput, "--size 16 --topic --ack auto --consumers 100 --ahead 5000"},
+		{"s_topic_1to100", "topic, 100 subscribers; rates count deliveries", kindThroughput, "--size 16 --topic --ack auto --consumers 100 --ahead 1000"},
 		{"s_lat_p_200", "latency, persistent, 200 a second", kindThroughput, latencyFlags + " --persistent --window 1000 --ack client-individual --rate 200"},
 		{"s_lat_p_1000", "latency, persistent, 1000 a second", kindThroughput, latencyFlags + " --persistent --window 1000 --ack client-individual --rate 1000"},
 		{"s_lat_np_1000", "latency, transient, 1000 a second", kindThroughput, latencyFlags + " --ack auto --rate 1000"},
