@@ -18,11 +18,11 @@ func (w *window) Complete(uint64, error) { w.slots <- struct{}{} }
 
 // acceptor is a connection that accepts what it gets, in batches.
 type acceptor struct {
-	mu    sync.Mutex
-	last  Delivery
-	left  *atomic.Int64 // deliveries that are still to come, of all consumers
-	all   chan struct{}
-	wake  chan struct{}
+	mu   sync.Mutex
+	last Delivery
+	left *atomic.Int64 // deliveries that are still to come, of all consumers
+	all  chan struct{}
+	wake chan struct{}
 }
 
 func (a *acceptor) Deliver(d Delivery) {

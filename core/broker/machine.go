@@ -20,7 +20,7 @@ type machine struct {
 	idDirty bool
 	touched []*queue.Queue // to be pumped
 	listed  []*queue.Queue // to be frozen
-	deleted []*queue.Queue // to be frozen a last time
+	parts   map[uint32]part
 }
 
 // Apply implements store.Machine.
@@ -52,6 +52,10 @@ func (m *machine) Apply(op *store.Op) {
 		}
 	case store.OpUnsubscribe:
 		m.unsubscribe(op.Queue)
+	case store.OpState:
+		if p := m.parts[op.N]; p != nil {
+			p.apply(op.Data)
+		}
 	}
 }
 
@@ -196,6 +200,9 @@ func (m *machine) Freeze() store.Frozen {
 		m.listed[i] = nil
 	}
 	m.listed = m.listed[:0]
+	for _, p := range m.parts {
+		f.parts = p.freeze(f.parts)
+	}
 	return f
 }
 
@@ -203,6 +210,7 @@ func (m *machine) Freeze() store.Frozen {
 type frozen struct {
 	nextID uint64 // 0: unchanged
 	queues []*queue.Frozen
+	parts  []stateChange
 }
 
 // Kinds of store.StateKey.
@@ -212,6 +220,11 @@ const stateNextID = 'n'
 func (f *frozen) Write(p pages.Store, w pages.Writer) error {
 	if f.nextID != 0 {
 		if err := w.Put(store.StateKey(nil, stateNextID, ""), binary.BigEndian.AppendUint64(nil, f.nextID)); err != nil {
+			return err
+		}
+	}
+	for _, c := range f.parts {
+		if err := c.write(w); err != nil {
 			return err
 		}
 	}
@@ -253,7 +266,7 @@ func (m *machine) Load(p pages.Store) error {
 	for _, q := range m.b.queues.byID {
 		q.Restored()
 	}
-	return nil
+	return m.loadParts(p)
 }
 
 func (m *machine) loadNextID(p pages.Store) error {

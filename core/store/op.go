@@ -33,6 +33,8 @@ const (
 	// logging it: for a non-persistent message behind persistent ones of the
 	// same session.
 	OpTransient
+	// OpState is for part N of the machine: Data says what changes there.
+	OpState
 )
 
 // Op is one change of state. Only the fields that its kind names are used.
@@ -61,7 +63,8 @@ var ErrOp = errors.New("malformed record")
 // Format of a record: its ops one after another. An op is its kind (one
 // byte), then for publish: uvarint length and the message's raw bytes; ack
 // and attempt: uvarint queue, position and N; delete, unsubscribe: uvarint
-// queue; create, subscribe: uvarint length and data.
+// queue; create, subscribe: uvarint length and data; state: uvarint N, uvarint
+// length and data.
 func (o *Op) appendHead(b []byte) []byte {
 	b = append(b, byte(o.Kind))
 	switch o.Kind {
@@ -74,6 +77,10 @@ func (o *Op) appendHead(b []byte) []byte {
 	case OpDelete, OpUnsubscribe:
 		b = binary.AppendUvarint(b, o.Queue)
 	case OpCreate, OpSubscribe:
+		b = binary.AppendUvarint(b, uint64(len(o.Data)))
+		b = append(b, o.Data...)
+	case OpState:
+		b = binary.AppendUvarint(b, uint64(o.N))
 		b = binary.AppendUvarint(b, uint64(len(o.Data)))
 		b = append(b, o.Data...)
 	case OpTransient:
@@ -140,6 +147,8 @@ func (r *opReader) next() (Op, error) {
 		op.Queue = r.uvarint()
 	case OpCreate, OpSubscribe:
 		op.Data = r.bytes()
+	case OpState:
+		op.N, op.Data = uint32(r.uvarint()), r.bytes()
 	case OpTransient:
 		return op, errors.New("a transient op in the log")
 	default:
