@@ -17,7 +17,7 @@ func (s script) add(k Kind, place string, count int, change ...func(*Event)) scr
 	return s
 }
 
-func life(n int) func(*Event)       { return func(e *Event) { e.Life = n } }
+func inLife(n int) func(*Event)     { return func(e *Event) { e.Life = n } }
 func conn(n int) func(*Event)       { return func(e *Event) { e.Conn = n } }
 func in(tx string) func(*Event)     { return func(e *Event) { e.Tx = tx } }
 func sentIn(tx string) func(*Event) { return func(e *Event) { e.Value.Tx = tx } }
@@ -52,12 +52,12 @@ func TestGoodHistoriesAreAccepted(t *testing.T) {
 			add(Received, "q", 2, conn(2)).add(AckInvoked, "q", 2).consumed("q", 1, 3).
 			add(Received, "q", 4, conn(2)).add(AckInvoked, "q", 4),
 		"redelivery in a later life": newScript().sent("q", 1).add(Received, "q", 1).
-			add(Received, "q", 1, life(2)).add(AckInvoked, "q", 1, life(2)),
+			add(Received, "q", 1, inLife(2)).add(AckInvoked, "q", 1, inLife(2)),
 		"redelivery to another connection": newScript().sent("q", 1).add(Received, "q", 1).
 			add(Received, "q", 1, conn(2), redelivered).add(AckInvoked, "q", 1),
 		"redelivery after an acknowledgement without receipt": newScript().sent("q", 1).
 			add(Received, "q", 1).add(AckInvoked, "q", 1).
-			add(Received, "q", 1, life(2)).add(AckInvoked, "q", 1, life(2)),
+			add(Received, "q", 1, inLife(2)).add(AckInvoked, "q", 1, inLife(2)),
 		"redelivered out of order": newScript().sent("q", 1, 2).
 			add(Received, "q", 2).add(AckInvoked, "q", 2).
 			add(Received, "q", 1, redelivered).add(AckInvoked, "q", 1),
@@ -69,10 +69,10 @@ func TestGoodHistoriesAreAccepted(t *testing.T) {
 			add(SendInvoked, "q", 1, in("x"), sentIn("x")).add(Aborted, "", 0, in("x")),
 		"unknown commit that did not happen": newScript().sent("q", 1).add(Received, "q", 1).
 			add(AckInvoked, "q", 1, in("x")).add(SendInvoked, "r", 1, in("x"), sentIn("x")).add(CommitInvoked, "", 0, in("x")).
-			add(Received, "q", 1, life(2)).add(AckInvoked, "q", 1, life(2)),
+			add(Received, "q", 1, inLife(2)).add(AckInvoked, "q", 1, inLife(2)),
 		"unknown commit that happened": newScript().sent("q", 1).add(Received, "q", 1).
 			add(AckInvoked, "q", 1, in("x")).add(SendInvoked, "r", 1, in("x"), sentIn("x")).add(CommitInvoked, "", 0, in("x")).
-			add(Received, "r", 1, sentIn("x"), life(2)).add(AckInvoked, "r", 1, sentIn("x"), life(2)),
+			add(Received, "r", 1, sentIn("x"), inLife(2)).add(AckInvoked, "r", 1, sentIn("x"), inLife(2)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := Check(s.h.Events(), testRules).Err(); err != nil {
@@ -102,16 +102,16 @@ func TestBadHistoriesAreFound(t *testing.T) {
 		"changed":           {newScript().sent("q", 1).add(Received, "q", 1, corrupt).add(AckInvoked, "q", 1), "unexpected: 1"},
 		"refused and there": {newScript().add(SendInvoked, "q", 1).add(SendRefused, "q", 1).consumed("q", 1), "unexpected: 1"},
 		"again in a later life": {newScript().sent("q", 1).consumed("q", 1).
-			add(Received, "q", 1, life(2)), "delivered again after the receipt for its acknowledgement: 1"},
+			add(Received, "q", 1, inLife(2)), "delivered again after the receipt for its acknowledgement: 1"},
 		"again in the same life": {newScript().sent("q", 1).consumed("q", 1).
 			add(Received, "q", 1, conn(2), redelivered), "delivered again after the receipt for its acknowledgement: 1"},
 		"again after a committed acknowledgement": {newScript().sent("q", 1).add(Received, "q", 1).
 			add(AckInvoked, "q", 1, in("x")).add(CommitInvoked, "", 0, in("x")).add(CommitConfirmed, "", 0, in("x")).
-			add(Received, "q", 1, life(2)), "delivered again after the receipt for its acknowledgement: 1"},
+			add(Received, "q", 1, inLife(2)), "delivered again after the receipt for its acknowledgement: 1"},
 		"reordered":       {newScript().sent("q", 1, 2).consumed("q", 2, 1), "out of order: 1"},
 		"order by sender": {newScript().sent("q", 1, 2, 3).consumed("q", 1, 3, 2), "out of order: 1"},
 		"reordered over connections of a single consumer": {newScript().sent("single", 1, 2).consumed("single", 2).
-			add(Received, "single", 1, conn(2), life(2)).add(AckInvoked, "single", 1, life(2)), "out of order: 1"},
+			add(Received, "single", 1, conn(2), inLife(2)).add(AckInvoked, "single", 1, inLife(2)), "out of order: 1"},
 		"half a transaction": {newScript().
 			add(SendInvoked, "q", 1, in("x"), sentIn("x")).add(SendInvoked, "q", 2, in("x"), sentIn("x")).add(CommitInvoked, "", 0, in("x")).
 			add(Received, "q", 1, sentIn("x")).add(AckInvoked, "q", 1, sentIn("x")), "partial transaction: 1"},
@@ -120,7 +120,7 @@ func TestBadHistoriesAreFound(t *testing.T) {
 			add(Received, "q", 1, sentIn("x")).add(AckInvoked, "q", 1, sentIn("x")), "partial transaction: 1"},
 		"consumed by two transactions": {newScript().sent("q", 1).
 			add(Received, "q", 1).add(AckInvoked, "q", 1, in("x")).add(SendInvoked, "r", 1, in("x"), sentIn("x")).add(CommitInvoked, "", 0, in("x")).
-			add(Received, "q", 1, life(2)).add(AckInvoked, "q", 1, in("y")).add(SendInvoked, "r", 1, in("y"), sentIn("y")).add(CommitInvoked, "", 0, in("y")).
+			add(Received, "q", 1, inLife(2)).add(AckInvoked, "q", 1, in("y")).add(SendInvoked, "r", 1, in("y"), sentIn("y")).add(CommitInvoked, "", 0, in("y")).
 			add(Received, "r", 1, sentIn("x")).add(AckInvoked, "r", 1, sentIn("x")).
 			add(Received, "r", 1, sentIn("y"), conn(2)).add(AckInvoked, "r", 1, sentIn("y")), "partial transaction: 1"},
 		"not marked": {newScript().sent("q", 1).add(Received, "q", 1).

@@ -67,7 +67,7 @@ func Open(addr string, timeout time.Duration, headers ...string) (*Conn, error) 
 		return nil, err
 	}
 	f := New("CONNECT", append([]string{"accept-version", "1.2", "host", "localhost"}, headers...)...)
-	if err := c.Send(f); err == nil {
+	if err = c.Send(f); err == nil {
 		_, err = c.Expect("CONNECTED", timeout)
 	}
 	if err != nil {
