@@ -99,13 +99,18 @@ func (c *conn) delivery(f *frame) (*subscription, uint64, error) {
 	}
 	candidates := c.subs.list
 	if id, ok := f.value(headerSubscription); ok {
-		sub := c.subs.byID[alias(id)]
+		sub := c.subs.named(alias(id))
 		if sub == nil {
 			return nil, 0, refuse("Copy it from the MESSAGE.", "there is no subscription %q", clip(id))
 		}
 		candidates = []*subscription{sub}
 	} else if c.version > v10 {
 		return nil, 0, refuse("Copy it from the MESSAGE.", "%s needs the header subscription", f.command)
+	}
+	if c.version == v10 {
+		// 1.0 has no escapes, but some clients escape all the same, and our ids
+		// hold a colon and no backslash.
+		text = unescapeInPlace(text)
 	}
 	want := wantedMessage(text)
 	c.mu.Lock()

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
-	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/protocols"
 )
 
@@ -40,8 +39,6 @@ type conn struct {
 	// owned by the reader
 	dec  decoder
 	work *workspace
-	// envelope is filled anew for each message.
-	envelope message.Envelope
 
 	// any goroutine
 	pressure atomic.Bool   // stop reading: too much is under way
@@ -87,17 +84,25 @@ func addr(nc *protocols.Conn) string {
 	return ""
 }
 
-func (c *conn) configure(s settings) {
-	c.set = s
+// configure reads the listener's options.
+func (c *conn) configure() (err error) {
+	c.set, err = readSettings(c.net.Values, c.front.opts.Broker.MaxMessage())
 	c.dec.version = v12 // its rules read CONNECT of every version
-	c.dec.limits = s.frame
-	c.dec.limits.frame = min(s.frame.frame, strangerFrame)
+	c.dec.limits = c.set.frame
+	c.dec.limits.frame = min(c.set.frame.frame, strangerFrame)
+	return err
 }
 
-// serve is the reader.
+// serve is the reader. Its frame and those around it stay small: together with
+// what waits below them they decide whether an idle connection's stack can be
+// 4 KiB.
 func (c *conn) serve() {
 	defer c.end()
-	err := c.read()
+	c.finish(c.read())
+}
+
+// finish ends the connection as it is fit for what ended it.
+func (c *conn) finish(err error) {
 	var f *fault
 	switch {
 	case errors.As(err, &f):

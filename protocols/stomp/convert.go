@@ -35,7 +35,7 @@ func splitPayload(p []byte) (block, body []byte, err error) {
 // newMessage makes a message of a SEND. The only copy of the body is the one
 // that message.New makes.
 func (c *conn) newMessage(f *frame) (*message.Message, error) {
-	e := &c.envelope
+	e := &c.work.envelope
 	*e = message.Envelope{Priority: message.DefaultPriority, Timestamp: c.nowMs}
 	name, ok := f.value(headerDestination)
 	if !ok {

@@ -52,12 +52,10 @@ func (f *Frontend) CheckValues(v protocols.Values) error {
 // Serve implements protocols.Frontend.
 func (f *Frontend) Serve(nc *protocols.Conn) {
 	c := newConn(f, nc)
-	set, err := readSettings(nc.Values, f.opts.Broker.MaxMessage())
-	if err != nil {
+	if err := c.configure(); err != nil {
 		c.log.Error("listener has options that can't be read", "listener", nc.Listener, "err", err)
 		_ = nc.Close() // nothing was said yet
 		return
 	}
-	c.configure(set)
 	c.serve()
 }

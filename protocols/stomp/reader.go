@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 const (
@@ -23,6 +25,7 @@ type workspace struct {
 	start, end int // of what was read and not decoded
 	fields     []field
 	block      []byte // header lines of the message being made
+	envelope   message.Envelope
 	pooled     bool
 }
 
@@ -50,6 +53,7 @@ func (c *conn) releaseWork() {
 		return
 	}
 	c.work = nil
+	w.envelope = message.Envelope{} // it points into w.buf
 	w.fields = c.dec.f.fields[:0]
 	c.dec.f = frame{}
 	if w.pooled && len(w.buf) == readBuffer && cap(w.block) <= keepBlock && cap(w.fields) <= keepFields {

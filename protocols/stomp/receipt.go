@@ -6,7 +6,7 @@ import "github.com/entrepot-mq/entrepot/core/broker"
 const noReceipt = ^uint64(0)
 
 const (
-	keepReceipts  = 64  // slots that an idle connection keeps
+	keepReceipts  = 16  // slots that an idle connection keeps
 	keepReceiptID = 256 // bytes of an id that a slot keeps for the next one
 )
 
@@ -40,7 +40,7 @@ func (r *receipts) add(id []byte, asked, disconnect bool) uint64 {
 }
 
 func (r *receipts) grow() {
-	slots := make([]pendingReceipt, max(16, 2*len(r.slots)))
+	slots := make([]pendingReceipt, max(4, 2*len(r.slots)))
 	for t := r.head; t != r.tail; t++ {
 		slots[t&uint64(len(slots)-1)] = r.slots[t&uint64(len(r.slots)-1)]
 	}

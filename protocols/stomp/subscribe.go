@@ -32,31 +32,27 @@ type subscription struct {
 	unsettled unsettled
 }
 
-// subscriptions are a connection's, in the order in which they came.
+// subscriptions are a connection's, in the order in which they came. There are
+// few of them: looking through them is cheaper than a map for each connection.
 type subscriptions struct {
 	list []*subscription // number rises
-	byID map[string]*subscription
-	last uint64 // number given last
-}
-
-func (s *subscriptions) add(sub *subscription) {
-	s.list = append(s.list, sub)
-	if sub.id == "" {
-		return
-	}
-	if s.byID == nil {
-		s.byID = make(map[string]*subscription)
-	}
-	s.byID[sub.id] = sub
+	last uint64          // number given last
 }
 
 func (s *subscriptions) remove(sub *subscription) {
 	if i := slices.Index(s.list, sub); i >= 0 {
 		s.list = slices.Delete(s.list, i, i+1)
 	}
-	if s.byID[sub.id] == sub {
-		delete(s.byID, sub.id)
+}
+
+// named finds a subscription by the client's id.
+func (s *subscriptions) named(id string) *subscription {
+	for _, sub := range s.list {
+		if sub.id == id && id != "" {
+			return sub
+		}
 	}
+	return nil
 }
 
 // numbered finds a subscription by the number in an ack header.
@@ -99,7 +95,7 @@ func (c *conn) subscribe(f *frame) error {
 	if err != nil {
 		return err
 	}
-	c.subs.add(sub)
+	c.subs.list = append(c.subs.list, sub)
 	c.receipt(f)
 	if request.Paused {
 		sub.consumer.Start()
@@ -114,7 +110,7 @@ func (c *conn) readSubscribe(f *frame) (*subscription, broker.Subscription, erro
 	switch {
 	case (!ok || len(id) == 0) && c.version > v10:
 		return nil, r, refuse("Give each subscription of the connection an id of its own.", "SUBSCRIBE needs the header id")
-	case ok && c.subs.byID[alias(id)] != nil:
+	case ok && c.subs.named(alias(id)) != nil:
 		return nil, r, refuse("Choose another id, or UNSUBSCRIBE the first one.", "subscription %q exists already", clip(id))
 	}
 	sub.id = string(id)

@@ -32,7 +32,7 @@ func (c *conn) unsubscribe(f *frame) error {
 // 1.0 by destination, the first one.
 func (c *conn) subscriptionOf(f *frame) (*subscription, error) {
 	if id, ok := f.value(headerID); ok {
-		return c.subs.byID[alias(id)], nil
+		return c.subs.named(alias(id)), nil
 	}
 	name, ok := f.value(headerDestination)
 	if !ok || c.version > v10 {
