@@ -367,10 +367,26 @@ func TestReadDeadlinesAndAbortEndReading(t *testing.T) {
 	}
 }
 
+// A message may be read in pieces, so the echo collects it: as many answers
+// as messages, or both sides end up writing.
 func BenchmarkMessages(b *testing.B) {
-	c := dial(b, start(b, families(copyBack), ""), websocket.Dialer{}, nil)
-	p := make([]byte, 1024)
-	b.SetBytes(int64(len(p)))
+	const size = 1024
+	serve := func(c *protocols.Conn) {
+		defer c.Close()
+		c.Authenticated()
+		p := make([]byte, size)
+		for {
+			if _, err := io.ReadFull(c, p); err != nil {
+				return
+			}
+			if _, err := c.Write(p); err != nil {
+				return
+			}
+		}
+	}
+	c := dial(b, start(b, families(serve), ""), websocket.Dialer{}, nil)
+	p := make([]byte, size)
+	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := c.WriteMessage(websocket.BinaryMessage, p); err != nil {
