@@ -1,6 +1,9 @@
 package stomp
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // command is a client frame's first line.
 type command uint8
@@ -232,9 +235,9 @@ func parseInt(p []byte) (int64, bool) {
 func clip(p []byte) string {
 	const most = 64
 	if len(p) > most {
-		return string(p[:most]) + "..."
+		return strings.ToValidUTF8(string(p[:most]), "") + "..."
 	}
-	return string(p)
+	return strings.ToValidUTF8(string(p), "\uFFFD")
 }
 
 func printable(c byte) string {
