@@ -86,7 +86,7 @@ func addr(nc *protocols.Conn) string {
 
 // configure reads the listener's options.
 func (c *conn) configure() (err error) {
-	c.set, err = readSettings(c.net.Values, c.front.opts.Broker.MaxMessage())
+	c.set, err = readSettings(c.net.Values, c.front.maxMessage())
 	c.dec.version = v12 // its rules read CONNECT of every version
 	c.dec.limits = c.set.frame
 	c.dec.limits.frame = min(c.set.frame.frame, strangerFrame)

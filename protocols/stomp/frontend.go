@@ -25,7 +25,10 @@ type Frontend struct {
 	metrics metrics
 }
 
-var _ protocols.Frontend = (*Frontend)(nil)
+var (
+	_ protocols.Frontend      = (*Frontend)(nil)
+	_ protocols.OptionChecker = (*Frontend)(nil)
+)
 
 // New makes a frontend.
 func New(o Options) *Frontend {
@@ -41,12 +44,21 @@ func (f *Frontend) Name() string { return "stomp" }
 // Options implements protocols.Frontend.
 func (f *Frontend) Options() []string { return slices.Clone(optionNames) }
 
-// CheckValues reports what is wrong with the values of a listener's options.
-// Serve refuses connections of a listener whose options it can't read, so
-// check them when the listener starts.
-func (f *Frontend) CheckValues(v protocols.Values) error {
-	_, err := readSettings(v, f.opts.Broker.MaxMessage())
+// CheckOptions implements protocols.OptionChecker. It works without a broker,
+// for those who only check a configuration.
+func (f *Frontend) CheckOptions(v protocols.Values) error {
+	_, err := readSettings(v, f.maxMessage())
 	return err
+}
+
+// CheckValues is CheckOptions for callers that check before listeners start.
+func (f *Frontend) CheckValues(v protocols.Values) error { return f.CheckOptions(v) }
+
+func (f *Frontend) maxMessage() int {
+	if f.opts.Broker == nil {
+		return defaultBody
+	}
+	return f.opts.Broker.MaxMessage()
 }
 
 // Serve implements protocols.Frontend.

@@ -1,8 +1,10 @@
 package stomp
 
 import (
+	"bufio"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,4 +112,42 @@ func TestClientThatGoesWhileItsSendsAreHeldHasSentThem(t *testing.T) {
 	p.do("BEGIN", "transaction:all frames before have been read")
 	_ = p.conn.Close()
 	eventually(t, "the held messages are there", func() bool { return r.broker.Stats().Messages == n+5 })
+}
+
+func TestClientThatSendsAndDoesNotReadIsNotReadAnyMore(t *testing.T) {
+	r := newRig(t, nil)
+	p := r.pipe() // without a buffer of the system's
+	c := &client{t: t, conn: p, in: bufio.NewReader(p), v: v10}
+	c.send("CONNECT", "accept-version:1.2")
+	c.read()
+	c.v = v12
+	const n = 5 * maxReplyBytes / 1000
+	id := strings.Repeat("r", 1000)
+	var sent atomic.Int64
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := range n {
+			command := []string{"BEGIN", "ABORT"}[i%2]
+			if _, err := fmt.Fprintf(p, "%s\ntransaction:t\nreceipt:%s%d\n\n\x00", command, id, i); err != nil {
+				return
+			}
+			sent.Add(1)
+		}
+	}()
+	stuck := func() bool { // nothing more is taken for a while
+		before := sent.Load()
+		time.Sleep(100 * time.Millisecond)
+		return before == sent.Load()
+	}
+	eventually(t, "the connection is not read any more", stuck)
+	if got := sent.Load() * 1000; got > 3*maxReplyBytes {
+		t.Errorf("replies of %d bytes wait", got)
+	}
+	for i := range n {
+		if f := c.read(); f.get("receipt-id") != fmt.Sprintf("%s%d", id, i) {
+			t.Fatalf("got %v, want receipt %d", f, i)
+		}
+	}
+	<-ended
 }
