@@ -23,7 +23,7 @@ func (s *Store) applyBatch(b *batch) {
 	}
 	s.waiting.Add(-b.size)
 	s.machine.Settle()
-	s.maybeCheckpoint(b.pos)
+	s.maybeCheckpoint(b)
 }
 
 func (s *Store) apply(r *Request) {

@@ -11,100 +11,199 @@ import (
 	"github.com/entrepot-mq/entrepot/core/store/pages"
 )
 
-// checkpointer is the applier's knowledge of checkpoints.
+// checkpoint is a state on its way to the page store. Nobody can freeze it a
+// second time: it is written, or the log is replayed.
+type checkpoint struct {
+	frozen Frozen
+	pos    log.Position
+	logged int64 // Store.logged at pos
+}
+
+// checkpointer is what is known of checkpoints.
 type checkpointer struct {
-	due   atomic.Bool
-	busy  atomic.Bool
-	lag   atomic.Int64 // log bytes behind the last completed checkpoint
-	since int64        // owned by the applier: bytes logged when the last one was frozen
-	last  uint64       // owned by the applier: index of the last one frozen
-	wg    sync.WaitGroup
+	due       atomic.Bool  // time for one
+	busy      atomic.Bool  // a goroutine has pending
+	completed atomic.Int64 // Store.logged at the last completed one
+	noSpace   atomic.Bool  // the disk has no room for it
+
+	// Owned by the goroutine that writes while busy, by the applier
+	// otherwise, and by Open and Close before and after both.
+	pending *checkpoint // frozen, not yet written
+	frozen  int64       // Store.logged at the last one frozen
+	last    uint64      // its index
+
+	wg        sync.WaitGroup
+	abandoned atomic.Bool
 }
 
 func (c *checkpointer) wait() { c.wg.Wait() }
 
-// logged is a count of log bytes that only rises.
-func (s *Store) logged() int64 { return int64(s.counts.bytes.Load()) }
+// abandon makes the checkpoint that is being written end early.
+func (c *checkpointer) abandon() { c.abandoned.Store(true) }
 
-// maybeCheckpoint freezes the state at pos and has it written in the
+var errAbandoned = errors.New("checkpoint given up")
+
+// maybeCheckpoint freezes the state behind b and has it written in the
 // background, if enough was logged or enough time has passed. Only one
 // checkpoint is under way at a time.
-func (s *Store) maybeCheckpoint(pos log.Position) {
-	grown := s.logged() - s.cp.since
-	if !s.cp.busy.Load() {
-		s.cp.lag.Store(grown)
+func (s *Store) maybeCheckpoint(b *batch) {
+	if s.cp.busy.Load() || s.cp.pending != nil || s.Failed() != nil {
+		return // a checkpoint that was left pending can be completed by Close only
 	}
-	due := grown >= s.o.CheckpointBytes || s.cp.due.Load()
-	if !due || s.cp.busy.Load() || pos.Index == s.cp.last || s.Failed() != nil {
-		s.cp.due.CompareAndSwap(true, pos.Index != s.cp.last)
-		return
+	due := s.cp.due.Load() || b.logged-s.cp.frozen >= s.o.CheckpointBytes
+	switch {
+	case !due:
+	case b.pos.Index == s.cp.last:
+		s.cp.due.Store(false)
+	case !b.synced:
+		// A checkpoint must not be ahead of the log that a crash would leave.
+		s.syncNow()
+	default:
+		s.cp.due.Store(false)
+		s.freeze(b.pos, b.logged)
+		s.writeInBackground()
 	}
-	s.cp.due.Store(false)
+}
+
+// freeze makes the present state, which is the one at pos, the next
+// checkpoint.
+func (s *Store) freeze(pos log.Position, logged int64) {
+	s.cp.pending = &checkpoint{frozen: s.machine.Freeze(), pos: pos, logged: logged}
+	s.cp.frozen, s.cp.last = logged, pos.Index
+}
+
+func (s *Store) writeInBackground() {
 	s.cp.busy.Store(true)
-	s.cp.since, s.cp.last = s.logged(), pos.Index
-	frozen := s.machine.Freeze()
 	s.cp.wg.Go(func() {
-		defer s.cp.busy.Store(false)
-		s.writeUntilDone(frozen, pos)
+		s.writeUntilDone()
+		s.cp.busy.Store(false)
+		s.wakeApplier() // perhaps the next one is due
 	})
 }
 
-// writeUntilDone writes a checkpoint, again and again while the disk has no
-// room: the log holds everything meanwhile.
-func (s *Store) writeUntilDone(frozen Frozen, pos log.Position) {
+// writeUntilDone writes the pending checkpoint, again and again while the disk
+// has no room: the log holds everything meanwhile.
+func (s *Store) writeUntilDone() {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := s.writeCheckpoint(frozen, pos)
+		err := s.writePending()
 		if err == nil {
+			s.maintain()
 			return
 		}
 		if !errors.Is(err, pages.ErrNoSpace) {
-			s.fail(err)
 			return
 		}
-		s.o.Logger.Warn("checkpoint waits for disk space; free some, or messages will be refused when the log is full", "error", err)
 		select {
 		case <-time.After(pause):
-		case <-s.stop:
+		case <-s.life.Done():
 			return
 		}
 	}
 }
 
-func (s *Store) writeCheckpoint(frozen Frozen, pos log.Position) error {
+// writePending writes the pending checkpoint. Where that fails for another
+// reason than the disk's space or an urgent end, the store fails.
+func (s *Store) writePending() error {
+	c := s.cp.pending
 	began := time.Now()
-	w, err := s.pages.Begin(pages.Mark{Index: pos.Index, Epoch: pos.Epoch, Chain: pos.Chain, Format: formatVersion})
-	if err != nil {
-		return fmt.Errorf("begin a checkpoint at %d: %w", pos.Index, err)
+	switch err := s.writeCheckpoint(c); {
+	case errors.Is(err, pages.ErrNoSpace):
+		if !s.cp.noSpace.Swap(true) {
+			s.o.Logger.Warn("checkpoint waits for disk space; free some, or messages will be refused when the log is full", "error", err)
+		}
+		return err
+	case errors.Is(err, errAbandoned):
+		return err
+	case err != nil:
+		s.fail(err)
+		return err
 	}
-	if err := frozen.Write(s.pages, w); err != nil {
-		w.Abort()
-		return fmt.Errorf("write the checkpoint at %d: %w", pos.Index, err)
-	}
-	if err := w.Commit(); err != nil {
-		return fmt.Errorf("complete the checkpoint at %d: %w", pos.Index, err)
-	}
-	frozen.Written()
-	s.log.Release(pos.Index)
+	s.cp.noSpace.Store(false)
+	s.cp.pending = nil
+	s.cp.completed.Store(c.logged)
 	s.counts.checkpoints.Add(1)
 	s.counts.lastCheckpoint.Store(int64(time.Since(began)))
 	return nil
 }
 
-// checkpointNow writes a checkpoint while nothing is being applied.
-func (s *Store) checkpointNow(pos log.Position) error {
-	if pos.Index == s.pages.Mark().Index {
-		return nil
+func (s *Store) writeCheckpoint(c *checkpoint) error {
+	w, err := s.pages.Begin(pages.Mark{Index: c.pos.Index, Epoch: c.pos.Epoch, Chain: c.pos.Chain, Format: formatVersion})
+	if err != nil {
+		return fmt.Errorf("begin a checkpoint at %d: %w", c.pos.Index, err)
 	}
-	return s.writeCheckpoint(s.machine.Freeze(), pos)
+	defer w.Abort()
+	if err := c.frozen.Write(s.pages, hurried{w, &s.cp}); err != nil {
+		return fmt.Errorf("write the checkpoint at %d: %w", c.pos.Index, err)
+	}
+	if err := w.Commit(); err != nil {
+		return fmt.Errorf("complete the checkpoint at %d: %w", c.pos.Index, err)
+	}
+	c.frozen.Written()
+	s.log.Release(c.pos.Index)
+	return nil
 }
 
-// positionAt describes the record boundary at index during recovery. The
-// chain is known at the log's end only; a mark elsewhere goes without.
-func (s *Store) positionAt(index uint64) log.Position {
-	if last := s.log.Last(); last.Index == index {
-		return last
+// hurried is a Writer that ends early when the checkpoint is abandoned.
+type hurried struct {
+	pages.Writer
+	c *checkpointer
+}
+
+// Put implements pages.Writer.
+func (h hurried) Put(key, value []byte) error {
+	if h.c.abandoned.Load() {
+		return errAbandoned
 	}
-	return log.Position{Index: index, Epoch: s.log.Last().Epoch}
+	return h.Writer.Put(key, value)
+}
+
+// Delete implements pages.Writer.
+func (h hurried) Delete(key []byte) error {
+	if h.c.abandoned.Load() {
+		return errAbandoned
+	}
+	return h.Writer.Delete(key)
+}
+
+// maintain lets the page store give disk space back, if there is much. It
+// follows a checkpoint, so that the next one is what waits for it.
+func (s *Store) maintain() {
+	err := s.pages.Maintain(s.life)
+	switch {
+	case err == nil || s.life.Err() != nil:
+	case errors.Is(err, pages.ErrNoSpace):
+		s.o.Logger.Warn("the page store can't give disk space back: that takes some space for a while", "error", err)
+	default:
+		s.fail(err)
+	}
+}
+
+// lastCheckpoint leaves nothing to be replayed, at a stop in order. A disk
+// without room is no error: the log has everything.
+func (s *Store) lastCheckpoint() error {
+	if err := s.log.Commit(true); err != nil {
+		s.fail(err)
+		return s.Failed()
+	}
+	if s.cp.pending != nil {
+		if err := s.writePending(); err != nil {
+			return ignoreUnwritten(err)
+		}
+	}
+	if last := s.log.Last(); last.Index != s.cp.last {
+		s.freeze(last, s.logged())
+		return ignoreUnwritten(s.writePending())
+	}
+	return nil
+}
+
+// ignoreUnwritten passes over the reasons for which a checkpoint may wait
+// until the next start.
+func ignoreUnwritten(err error) error {
+	if errors.Is(err, pages.ErrNoSpace) || errors.Is(err, errAbandoned) {
+		return nil
+	}
+	return err
 }
 
 // formatVersion is that of everything that the machine writes to pages.

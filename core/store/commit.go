@@ -9,10 +9,16 @@ import (
 
 // batch is what one write and one sync make safe.
 type batch struct {
-	reqs []Request
-	size int64
-	pos  log.Position // of the log's end behind it
+	reqs   []Request
+	size   int64        // of the messages, for flow control
+	pos    log.Position // of the log's end behind it
+	logged int64        // Store.logged at pos
+	synced bool         // pos is on disk
 }
+
+// keepRequests is the capacity, in requests, that a batch keeps when it has
+// been served.
+const keepRequests = 16 << 10
 
 // writeLoop turns queued requests into records. While one batch is being
 // synced the next one gathers: that is all the waiting there is.
@@ -40,68 +46,103 @@ func (s *Store) take(b *batch) (sync, ok bool) {
 		}
 		s.wake.Wait()
 	}
+	if cap(b.reqs) > keepRequests {
+		b.reqs = nil
+	}
 	b.reqs, s.pending = s.pending, b.reqs[:0]
 	sync, s.syncDue = s.syncDue, false
 	return sync, true
 }
 
+// syncNow has the writer sync what it wrote, and then call the applier.
+func (s *Store) syncNow() {
+	s.mu.Lock()
+	s.syncDue = true
+	s.mu.Unlock()
+	s.wake.Signal()
+}
+
 // write appends b's requests to the log and makes them as safe as the most
 // demanding of them asks.
 func (s *Store) write(b *batch, sync bool) {
-	b.size = 0
-	room := s.log.Room()
-	soon := false
+	b.size, b.synced = 0, false
 	for i := range b.reqs {
 		r := &b.reqs[i]
 		b.size += r.size()
-		if err := s.Failed(); err != nil {
-			r.Err = err
-		}
-		if r.Err != nil {
-			continue
-		}
-		sync = sync || r.Durability == Synced
-		if !r.logged() {
-			continue
-		}
-		if r.storesMessage() && int64(s.log.Buffered())+r.size() > room {
-			r.Err = ErrFull
-			continue
-		}
-		s.append(r)
-		soon = soon || r.Durability == Soon
+		sync = sync || r.Err == nil && r.Durability == Synced
 	}
-	if s.Failed() == nil {
-		s.commit(b, sync, soon)
+	err := s.Failed()
+	if err == nil {
+		err = s.commit(b, sync)
 	}
-	b.pos = s.log.Last()
+	if err != nil {
+		b.refuse(err)
+	}
+	b.pos, b.logged = s.log.Last(), s.logged()
 }
 
-func (s *Store) commit(b *batch, sync, soon bool) {
+// refuse fails every request of b, those too that wait for what came before:
+// that may not be safe.
+func (b *batch) refuse(err error) {
+	for i := range b.reqs {
+		if r := &b.reqs[i]; r.Err == nil {
+			r.Err = err
+		}
+	}
+}
+
+// commit makes b's records and syncs if asked. With an error nothing of the
+// batch counts as done.
+func (s *Store) commit(b *batch, sync bool) error {
+	soon := s.appendAll(b)
 	n := s.log.Buffered()
 	began := time.Now()
 	err := s.log.Commit(sync)
 	if errors.Is(err, log.ErrFull) {
-		err = s.commitSmall(b, sync)
+		s.withoutMessages(b)
+		n = s.log.Buffered()
+		err = s.commitWhenThereIsRoom(sync)
 	}
 	if err != nil {
-		s.refuse(b, err)
-		return
+		if !errors.Is(err, ErrFull) {
+			s.fail(err)
+			err = s.Failed()
+		}
+		return err
 	}
 	s.counts.bytes.Add(uint64(n))
-	s.counts.records.Add(uint64(len(b.reqs)))
 	if sync {
+		b.synced = true
 		s.counts.syncs.Add(1)
 		s.counts.lastSync.Store(int64(time.Since(began)))
 	}
 	s.mu.Lock()
 	s.unsynced = !sync && (s.unsynced || soon)
 	s.mu.Unlock()
+	return nil
 }
 
-// commitSmall writes a batch again without what stores messages: the disk is
-// full, and acknowledgements still have room.
-func (s *Store) commitSmall(b *batch, sync bool) error {
+// appendAll puts b's records into the log's buffer; soon says that one of
+// them is to be synced soon.
+func (s *Store) appendAll(b *batch) (soon bool) {
+	room := s.log.Room()
+	for i := range b.reqs {
+		r := &b.reqs[i]
+		switch {
+		case r.Err != nil || !r.logged():
+		case r.storesMessage() && int64(s.log.Buffered())+r.size() > room:
+			r.Err = ErrFull
+		default:
+			s.append(r)
+			soon = soon || r.Durability == Soon
+		}
+	}
+	return soon
+}
+
+// withoutMessages makes the log's buffer again without what stores messages:
+// the disk is full, and acknowledgements still have room.
+func (s *Store) withoutMessages(b *batch) {
 	s.log.Discard()
 	for i := range b.reqs {
 		r := &b.reqs[i]
@@ -113,27 +154,35 @@ func (s *Store) commitSmall(b *batch, sync bool) error {
 			s.append(r)
 		}
 	}
-	return s.log.Commit(sync)
 }
 
-// refuse ends the requests of a batch that could not be written. If not even
-// the room kept for acknowledgements was enough, the disk is just full.
-func (s *Store) refuse(b *batch, err error) {
-	if errors.Is(err, log.ErrFull) {
-		s.log.Discard()
-		err = ErrFull
-	} else {
-		s.fail(err)
-		err = s.Failed()
-	}
-	for i := range b.reqs {
-		if r := &b.reqs[i]; r.Err == nil && r.logged() {
-			r.Err = err
+// fullPause is the time between attempts to write to a full disk.
+const fullPause = 50 * time.Millisecond
+
+// commitWhenThereIsRoom writes acknowledgements. If not even the log's
+// reserve has room for them everything waits: a lost acknowledgement would
+// leave its message in limbo until the next start. Close ends the waiting.
+func (s *Store) commitWhenThereIsRoom(sync bool) error {
+	defer s.full.Store(false)
+	for {
+		err := s.log.Commit(sync)
+		if !errors.Is(err, log.ErrFull) {
+			return err
+		}
+		if !s.full.Swap(true) {
+			s.o.Logger.Error("the disk is full to the last byte: everything waits for space", "error", err)
+		}
+		select {
+		case <-time.After(fullPause):
+		case <-s.life.Done():
+			s.log.Discard()
+			return ErrFull
 		}
 	}
 }
 
 func (s *Store) append(r *Request) {
+	s.counts.records.Add(1)
 	if r.Ops == nil && r.Op.Kind == OpPublish {
 		s.head = r.Op.appendHead(s.head[:0])
 		s.log.Append(s.head, r.Op.Msg.Raw())
@@ -150,30 +199,6 @@ func (s *Store) append(r *Request) {
 	}
 }
 
-func (r *Request) logged() bool {
-	if r.Ops == nil {
-		return r.Op.logged()
-	}
-	for i := range r.Ops {
-		if r.Ops[i].logged() {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Request) storesMessage() bool {
-	if r.Ops == nil {
-		return r.Op.storesMessage()
-	}
-	for i := range r.Ops {
-		if r.Ops[i].storesMessage() {
-			return true
-		}
-	}
-	return false
-}
-
 // tickLoop asks for a sync when bytes have waited for SyncInterval, and for a
 // checkpoint when CheckpointInterval has passed.
 func (s *Store) tickLoop() {
@@ -183,19 +208,22 @@ func (s *Store) tickLoop() {
 	defer checkpoint.Stop()
 	for {
 		select {
-		case <-s.stop:
+		case <-s.life.Done():
 			return
 		case <-sync.C:
 			s.mu.Lock()
 			due := s.unsynced
-			s.syncDue = s.syncDue || due
 			s.mu.Unlock()
 			if due {
-				s.wake.Signal()
+				s.syncNow()
 			}
 		case <-checkpoint.C:
 			s.cp.due.Store(true)
-			s.Commit(Request{Durability: Lazy}) // wakes the applier
+			s.wakeApplier()
 		}
 	}
 }
+
+// wakeApplier sends an empty batch through, so that the applier looks whether
+// a checkpoint is due.
+func (s *Store) wakeApplier() { s.Commit(Request{Durability: Lazy}) }

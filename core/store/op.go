@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -37,6 +38,19 @@ const (
 	OpState
 )
 
+var opNames = [...]string{
+	OpPublish: "publish", OpAck: "ack", OpAttempt: "attempt", OpCreate: "create", OpDelete: "delete",
+	OpSubscribe: "subscribe", OpUnsubscribe: "unsubscribe", OpTransient: "transient", OpState: "state",
+}
+
+// String returns the kind's name as `entrepot store dump` shows it.
+func (k OpKind) String() string {
+	if k == 0 || int(k) >= len(opNames) {
+		return fmt.Sprintf("kind %d", uint8(k))
+	}
+	return opNames[k]
+}
+
 // Op is one change of state. Only the fields that its kind names are used.
 type Op struct {
 	Kind  OpKind
@@ -50,9 +64,31 @@ type Op struct {
 // logged reports whether the op is part of the log.
 func (o *Op) logged() bool { return o.Kind != 0 && o.Kind != OpTransient }
 
-// storesMessage reports whether the op needs room on disk that consuming
-// messages would not give back at once.
-func (o *Op) storesMessage() bool { return o.Kind == OpPublish || o.Kind == OpSubscribe }
+// smallState is how many bytes of an OpState may be written to a full disk: it
+// could be what makes room.
+const smallState = 256
+
+// storesMessage reports whether the op needs room on a full disk that is kept
+// for what consumes messages.
+func (o *Op) storesMessage() bool {
+	switch o.Kind {
+	case OpPublish, OpSubscribe:
+		return true
+	case OpState:
+		return len(o.Data) > smallState
+	case OpAck, OpAttempt, OpCreate, OpDelete, OpUnsubscribe, OpTransient:
+	}
+	return false
+}
+
+// size counts the op for flow control, in bytes.
+func (o *Op) size() int64 {
+	n := int64(len(o.Data))
+	if o.Msg != nil {
+		n += int64(o.Msg.Size())
+	}
+	return n
+}
 
 // ErrOp is wrapped by every error of DecodeOps.
 var ErrOp = errors.New("malformed record")
@@ -109,7 +145,7 @@ func DecodeOps(ops []Op, rec []byte) ([]Op, error) {
 	if len(rec) == 0 {
 		return ops, fmt.Errorf("%w: empty", ErrOp)
 	}
-	r := opReader{rec: rec, b: rec}
+	r := opReader{b: rec}
 	for len(r.b) > 0 {
 		op, err := r.next()
 		if err != nil {
@@ -120,10 +156,10 @@ func DecodeOps(ops []Op, rec []byte) ([]Op, error) {
 	return ops, nil
 }
 
-var errShort = errors.New("ends too early")
+var errShort = errors.New("ends too early, or holds an impossible number")
 
 type opReader struct {
-	rec, b []byte
+	b      []byte // what is left
 	failed bool
 }
 
@@ -142,13 +178,13 @@ func (r *opReader) next() (Op, error) {
 		}
 		op.Msg = m
 	case OpAck, OpAttempt:
-		op.Queue, op.Pos, op.N = r.uvarint(), r.uvarint(), uint32(r.uvarint())
+		op.Queue, op.Pos, op.N = r.uvarint(), r.uvarint(), r.uint32()
 	case OpDelete, OpUnsubscribe:
 		op.Queue = r.uvarint()
 	case OpCreate, OpSubscribe:
 		op.Data = r.bytes()
 	case OpState:
-		op.N, op.Data = uint32(r.uvarint()), r.bytes()
+		op.N, op.Data = r.uint32(), r.bytes()
 	case OpTransient:
 		return op, errors.New("a transient op in the log")
 	default:
@@ -160,14 +196,23 @@ func (r *opReader) next() (Op, error) {
 	return op, nil
 }
 
+// uvarint takes the shortest encoding only: a record has one form.
 func (r *opReader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && r.b[n-1] == 0 {
 		r.failed = true
 		return 0
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+func (r *opReader) uint32() uint32 {
+	v := r.uvarint()
+	if v > math.MaxUint32 {
+		r.failed = true
+	}
+	return uint32(v)
 }
 
 func (r *opReader) bytes() []byte {

@@ -55,6 +55,46 @@ func (l *Log) unpin(r reading) {
 	}
 }
 
+// BoundaryAt returns the position behind the frame that holds entry index: the first place from there on at which the log
+// could end. What lies just before the log's first entry is such a place too. The error is ErrReleased or ErrBoundary when
+// the log does not have that entry.
+func (l *Log) BoundaryAt(index uint64) (Position, error) {
+	if pos, ok := l.segmentEnd(index); ok {
+		return pos, nil
+	}
+	if index == 0 {
+		return Position{}, fmt.Errorf("%w: there is no entry 0", ErrBoundary)
+	}
+	r, err := l.pin(index - 1)
+	if err != nil {
+		return Position{}, err
+	}
+	defer l.unpin(r)
+	var sc scanner
+	sc.start(r.file, r.at, r.end)
+	for sc.pos.Index < index {
+		if _, err := sc.next(); err != nil {
+			return Position{}, scanDamage(r.name, &sc, err)
+		}
+	}
+	return sc.pos, nil
+}
+
+// segmentEnd returns the position at index if a segment begins or ends there.
+func (l *Log) segmentEnd(index uint64) (Position, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.segs {
+		switch index {
+		case s.prev.Index:
+			return s.prev, true
+		case s.last.Index:
+			return s.last, true
+		}
+	}
+	return Position{}, false
+}
+
 // scanDamage turns a frame that cannot be read, though it was, into damage.
 func scanDamage(name string, sc *scanner, err error) error {
 	if !isBad(err) {
