@@ -130,6 +130,12 @@ func (c *conn) isEnding() bool {
 	return c.ending
 }
 
+func (c *conn) isBroken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
 // farewell closes the connection so that the client can read what post queues
 // as the last frame. The session is closed before: a client that has read it
 // may come back at once under the same client id.
@@ -177,8 +183,8 @@ func (c *conn) closeSession() {
 
 // end releases everything, whatever the connection ended by.
 func (c *conn) end() {
-	c.stopBeats()
 	c.fail()
+	c.stopBeats()
 	c.mu.Lock()
 	c.awaitWriter()
 	c.mu.Unlock()

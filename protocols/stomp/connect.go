@@ -32,7 +32,7 @@ func (c *conn) connect(f *frame) error {
 	c.start(session, v)
 	c.startBeats(in, out)
 	c.postConnected(f, in, out)
-	c.log.Info("client connected", "version", v.String(), "client_id", session.ClientID())
+	c.log.Debug("client connected", "version", v.String(), "client_id", session.ClientID())
 	return nil
 }
 

@@ -70,6 +70,9 @@ func (c *conn) stopBeats() {
 
 // checkSilence ends the connection if the client has kept silent for too long.
 func (c *conn) checkSilence() {
+	if c.isBroken() {
+		return // it fired while the connection ended
+	}
 	if c.waiting.Load() {
 		c.beats.in.Reset(c.beats.silence) // we are the ones who don't listen
 		return
@@ -93,6 +96,9 @@ func (c *conn) checkSilence() {
 
 // beat writes a heart-beat if nothing was written for long enough.
 func (c *conn) beat() {
+	if c.isBroken() {
+		return
+	}
 	rest := c.beats.every - time.Duration(now()-c.lastOut.Load())
 	if rest <= 0 {
 		rest = c.beats.every
