@@ -110,16 +110,19 @@ func (q *Queue) Restore(id uint64, value []byte) error {
 	return nil
 }
 
-// A chunk's value: version, then for each of its pages from the first that
-// has live messages: what follows, live, by-reference bits and earliest
-// expiry as announced, and the delivery counts.
+// A chunk's value: version, number of the first page described, then for it
+// and each one behind it: what follows, live bits, and as announced stored
+// bits, by-reference bits, earliest expiry, and the delivery counts. The
+// stored bits matter: references in a page's value are given back when the
+// value is replaced, also those of messages that ended long before.
 const chunkVersion = 1
 
 const (
-	pageEmpty    = 1 << iota // nothing follows
-	pageHasRefs              // by-reference bits
-	pageHasTime              // earliest expiry
-	pageHasTries             // uvarint count, then slot and count of failed deliveries
+	pageEmpty     = 1 << iota // nothing follows
+	pageHasRefs               // by-reference bits
+	pageHasTime               // earliest expiry
+	pageHasTries              // uvarint count, then slot and count of failed deliveries
+	pageHasStored             // messages that the page's value holds, if those aren't the live ones
 )
 
 func (l *lane) appendChunk(b []byte, chunk uint64) []byte {
@@ -134,11 +137,15 @@ func (l *lane) appendChunk(b []byte, chunk uint64) []byte {
 
 func (l *lane) appendPage(b []byte, n uint64) []byte {
 	p := &l.pages[n-l.base]
-	if p.live == 0 {
+	if p.live == 0 && p.stored == 0 {
 		return append(b, pageEmpty)
 	}
 	at := len(b)
 	b = binary.BigEndian.AppendUint64(append(b, 0), p.live)
+	if p.stored != p.live {
+		b[at] |= pageHasStored
+		b = binary.BigEndian.AppendUint64(b, p.stored)
+	}
 	if p.byRef != 0 {
 		b[at] |= pageHasRefs
 		b = binary.BigEndian.AppendUint64(b, p.byRef)
@@ -193,13 +200,16 @@ func (l *lane) restorePage(f *fields, n uint64) {
 		return
 	}
 	p := page{live: f.uint64()}
+	p.stored = p.live
+	if flags&pageHasStored != 0 {
+		p.stored = f.uint64()
+	}
 	if flags&pageHasRefs != 0 {
 		p.byRef = f.uint64()
 	}
 	if flags&pageHasTime != 0 {
 		p.minExpiry = int64(f.uint64())
 	}
-	p.stored = p.live
 	if flags&pageHasTries != 0 {
 		if l.attempts == nil {
 			l.attempts = make(map[uint64]uint32)
