@@ -128,9 +128,8 @@ func (b *Broker) Close(ctx context.Context) error {
 		s.end(fail(CodeUnavailable, "", "the broker is shutting down"))
 	}
 	b.flow.stop()
-	err := b.store.Close(ctx)
-	b.loader.stop()
-	return err
+	b.loader.stop() // before the page store closes: a failed read would look like damage
+	return b.store.Close(ctx)
 }
 
 // Failed returns why the broker's store failed, nil while it works.
