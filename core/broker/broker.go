@@ -76,7 +76,8 @@ type Broker struct {
 
 	run     uint64 // ID.Hi of messages published in this run
 	counter atomic.Uint64
-	noLocal atomic.Int64 // subscriptions that leave out their own messages
+	serials atomic.Uint64 // sessions so far
+	noLocal atomic.Int64  // subscriptions that leave out their own messages
 	machine machine
 	counts  counts
 

@@ -11,6 +11,7 @@ import (
 // (and only those) until Sink.Resume. m needs an ID and a Timestamp.
 func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait bool) {
 	s.b.counts.published.Add(1)
+	s.sent.Add(1)
 	if err := s.admit(m); err != nil {
 		s.refuse(err, done, token)
 		return false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
@@ -17,6 +18,10 @@ type Session struct {
 	b        *Broker
 	req      ConnectRequest
 	clientID string
+	serial   uint64 // names the session to administrators
+	since    time.Time
+
+	sent atomic.Uint64 // messages
 
 	// pending counts what is on its way through the committer: while there
 	// is something, what follows goes the same way, to stay in order.
@@ -26,7 +31,7 @@ type Session struct {
 	temps int // temporary destinations made so far
 
 	mu        sync.Mutex
-	consumers map[*queue.Consumer]struct{}
+	consumers map[*queue.Consumer]Subscription
 	temp      map[message.Destination]struct{}
 	open      map[*Transaction]struct{}
 	closed    bool
@@ -34,7 +39,10 @@ type Session struct {
 
 // Connect authenticates a client and opens its session.
 func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
-	s := &Session{b: b, req: r, clientID: r.ClientID, consumers: make(map[*queue.Consumer]struct{})}
+	s := &Session{
+		b: b, req: r, clientID: r.ClientID, serial: b.serials.Add(1), since: b.o.Now(),
+		consumers: make(map[*queue.Consumer]Subscription),
+	}
 	if s.clientID == "" {
 		id := b.NewID()
 		s.clientID = fmt.Sprintf("ID:%s-%x-%d", b.o.Name, id.Hi, id.Lo)

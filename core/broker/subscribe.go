@@ -32,7 +32,7 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 		}
 		ends = append(ends, end)
 	}
-	if !s.own(c) {
+	if !s.own(c, sub) {
 		c.Close()
 		return nil, errClosed
 	}
@@ -58,13 +58,13 @@ func (s *Session) newConsumer(sub Subscription, onClose func()) *queue.Consumer 
 	return c
 }
 
-func (s *Session) own(c *queue.Consumer) bool {
+func (s *Session) own(c *queue.Consumer, sub Subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.consumers[c] = struct{}{}
+	s.consumers[c] = sub
 	return true
 }
 

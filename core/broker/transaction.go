@@ -52,6 +52,7 @@ func (t *Transaction) Publish(m *message.Message) error {
 		return err
 	}
 	t.s.b.counts.published.Add(1)
+	t.s.sent.Add(1)
 	if !m.Destination.IsComposite() {
 		t.msgs = append(t.msgs, m)
 		return nil
