@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 )
 
@@ -12,6 +13,7 @@ func ackHeaders(v version, f serverFrame) []string {
 		return []string{"message-id:" + f.get("message-id")}
 	case v11:
 		return []string{"message-id:" + f.get("message-id"), "subscription:" + f.get("subscription")}
+	case v12:
 	}
 	return []string{"id:" + f.get("ack")}
 }
@@ -27,7 +29,7 @@ func TestAcknowledgedMessagesAreNotDeliveredAgain(t *testing.T) {
 			var got []serverFrame
 			for i := range 5 {
 				c.do("SEND", dest, "persistent:true", fmt.Sprintf("\n%d", i))
-				got = append(got, c.message(fmt.Sprint(i)))
+				got = append(got, c.message(strconv.Itoa(i)))
 			}
 			c.do("ACK", ackHeaders(v, got[2])...)
 			c.do("ACK", ackHeaders(v, got[4])...)
@@ -58,7 +60,7 @@ func TestAutomaticMessagesAreAcknowledgedWhenWritten(t *testing.T) {
 		c.do("SEND", "destination:/queue/a", "persistent:true", fmt.Sprintf("\n%d", i))
 	}
 	for i := range 100 {
-		if f := c.message(fmt.Sprint(i)); f.has("ack") {
+		if f := c.message(strconv.Itoa(i)); f.has("ack") {
 			t.Fatal(f)
 		}
 	}
@@ -201,7 +203,7 @@ func TestTopicSubscriptionWithClientAcknowledgement(t *testing.T) {
 			c.do("SEND", "destination:/topic/t", fmt.Sprintf("\n%d", i))
 		}
 		for i := range 10 {
-			f := c.message(fmt.Sprint(i))
+			f := c.message(strconv.Itoa(i))
 			if i%2 == 1 {
 				c.do("ACK", ackHeaders(v, f)...)
 			}

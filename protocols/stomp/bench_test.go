@@ -31,6 +31,7 @@ func BenchmarkLoopback(b *testing.B) {
 }
 
 func loopback(b *testing.B, dest, headers string, size int, receipt bool, subs int) {
+	b.Helper()
 	r := newRig(b, nil)
 	addr := r.listen("")
 	done := make(chan error, subs+1)

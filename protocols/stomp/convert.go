@@ -97,7 +97,7 @@ func (f *frame) appendDecoded(block []byte, h *field) []byte {
 func (c *conn) readHeader(e *message.Envelope, f *frame, h *field, block []byte) ([]byte, error) {
 	value := f.bytes(h.value)
 	var err error
-	switch h.name {
+	switch h.name { //nolint:exhaustive // readProperty has the others
 	case headerPersistent:
 		e.Durable = string(value) == "true"
 	case headerContentType:
@@ -132,7 +132,7 @@ func (c *conn) readHeader(e *message.Envelope, f *frame, h *field, block []byte)
 func (c *conn) readProperty(e *message.Envelope, f *frame, h *field, block []byte) ([]byte, error) {
 	value := f.bytes(h.value)
 	var err error
-	switch h.name {
+	switch h.name { //nolint:exhaustive // readSchedule has the others
 	case headerGroupID:
 		e.GroupID = alias(value)
 	case headerGroupSeq:
@@ -180,7 +180,7 @@ func (c *conn) readProperty(e *message.Envelope, f *frame, h *field, block []byt
 // readSchedule reads the headers that delay a message. What remains are the
 // headers that only the broker may set: they are dropped.
 func (c *conn) readSchedule(e *message.Envelope, f *frame, h *field, block []byte) ([]byte, error) {
-	switch h.name {
+	switch h.name { //nolint:exhaustive // the others are not a client's to say
 	case headerScheduledDelay:
 		ms, err := readNumber(f, h, 0)
 		if ms > 0 {

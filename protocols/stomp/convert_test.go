@@ -48,7 +48,11 @@ func TestViewHasStringPropertiesAndTextOrBytes(t *testing.T) {
 
 func TestDamagedPayloadIsAnError(t *testing.T) {
 	for _, p := range [][]byte{
-		nil, {0x80}, {5, 'a'}, {3, 'a', ':', 'b'}, {2, 'a', '\n'},
+		nil,
+		{0x80},
+		{5, 'a'},
+		{3, 'a', ':', 'b'},
+		{2, 'a', '\n'},
 		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 	} {
 		if v, err := (Converter{}).View(stompMessage(p)); !errors.Is(err, errPayload) {
@@ -82,30 +86,58 @@ func TestMessagesOfOtherProtocols(t *testing.T) {
 		{"text with NUL", message.Envelope{}, message.View{Body: message.TextBody("a\x00b")}, "content-length:3", "a\x00b"},
 		{"no body", message.Envelope{}, message.View{}, "", ""},
 		{"bytes", message.Envelope{}, message.View{Body: message.BytesBody([]byte{0, 255})}, "content-length:2", "\x00\xff"},
-		{"types of properties", message.Envelope{},
+		{
+			"types of properties",
+			message.Envelope{},
 			message.View{Properties: []message.Property{
 				prop("i", message.Int32Value(-5)), prop("b", message.BoolValue(true)), prop("f", message.DoubleValue(1.5)),
 				prop("s:s", str("a:b\nc")), prop("nul", str("a\x00b")),
-			}}, "i:-5|b:true|f:1.5|s:s:a:b\nc|nul:a\uFFFDb", ""},
-		{"properties that would change the frame", message.Envelope{},
+			}},
+			"i:-5|b:true|f:1.5|s:s:a:b\nc|nul:a\uFFFDb", "",
+		},
+		{
+			"properties that would change the frame",
+			message.Envelope{},
 			message.View{Properties: []message.Property{
 				prop("content-length", message.Int32Value(9999)), prop("subscription", str("x")), prop("message-id", str("x")),
 				prop("ack", str("x")), prop("", str("x")), prop("destination", str("/queue/evil")), prop("ok", str("y")),
-			}, Body: message.TextBody("t")}, "ok:y", "t"},
+			}, Body: message.TextBody("t")},
+			"ok:y", "t",
+		},
 		{"map", message.Envelope{}, message.View{Body: message.MapBody([]message.MapEntry{
-			{Key: str("n"), Value: message.Int64Value(-1)}, {Key: str("u"), Value: message.Uint64Value(1 << 63)},
+			{Key: str("n"), Value: message.Int64Value(-1)},
+			{Key: str("u"), Value: message.Uint64Value(1 << 63)},
 			{Key: str("l"), Value: message.ListValue([]message.Value{message.Null(), message.BoolValue(false), str("\"<\n")})},
-			{Key: str("b"), Value: message.BinaryValue([]byte{1, 2})}, {Key: message.Int8Value(3), Value: message.TimestampValue(7)},
+			{Key: str("b"), Value: message.BinaryValue([]byte{1, 2})},
+			{Key: message.Int8Value(3), Value: message.TimestampValue(7)},
 		})}, "content-type:application/json", `{"n":-1,"u":9223372036854775808,"l":[null,false,"\"\u003c\n"],"b":"AQI=","3":7}`},
-		{"stream", message.Envelope{ContentType: "x/y"}, message.View{Body: message.StreamBody([]message.Value{str("a"), message.DoubleValue(2.5)})},
-			"content-type:x/y", `["a",2.5]`},
-		{"value", message.Envelope{}, message.View{Body: message.ValueBody(message.DescribedValue(str("d"), str("v")))},
-			"content-type:application/json", `"v"`},
-		{"object", message.Envelope{}, message.View{Body: message.ObjectBody([]byte{0xac, 0xed})},
-			"content-type:application/x-java-serialized-object|content-length:2", "\xac\xed"},
-		{"envelope", message.Envelope{CorrelationID: "c:1", UserID: "alice", GroupID: "g", GroupSeq: 2, Type: "t", ReplyTo: message.Queue("a,topic://b"),
-			Annotations: []message.Annotation{{Name: "why", Value: "be\ncause"}}},
-			message.View{}, "reply-to:/queue/a,/topic/b|correlation-id:c:1|type:t|JMSXUserID:alice|JMSXGroupID:g|JMSXGroupSeq:2|why:be\ncause", ""},
+		{
+			"stream",
+			message.Envelope{ContentType: "x/y"},
+			message.View{Body: message.StreamBody([]message.Value{str("a"), message.DoubleValue(2.5)})},
+			"content-type:x/y", `["a",2.5]`,
+		},
+		{
+			"value",
+			message.Envelope{},
+			message.View{Body: message.ValueBody(message.DescribedValue(str("d"), str("v")))},
+			"content-type:application/json", `"v"`,
+		},
+		{
+			"object",
+			message.Envelope{},
+			message.View{Body: message.ObjectBody([]byte{0xac, 0xed})},
+			"content-type:application/x-java-serialized-object|content-length:2", "\xac\xed",
+		},
+		{
+			"envelope",
+			message.Envelope{
+				CorrelationID: "c:1", UserID: "alice", GroupID: "g", GroupSeq: 2, Type: "t", ReplyTo: message.Queue("a,topic://b"),
+				Annotations: []message.Annotation{{Name: "why", Value: "be\ncause"}},
+			},
+			message.View{},
+			"reply-to:/queue/a,/topic/b|correlation-id:c:1|type:t|JMSXUserID:alice|JMSXGroupID:g|JMSXGroupSeq:2|why:be\ncause", "",
+		},
 	} {
 		for _, v := range []version{v10, v11, v12} {
 			c := r.connect(v)

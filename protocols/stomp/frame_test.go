@@ -23,8 +23,8 @@ func (f *frame) String() string {
 
 // decodeAll decodes input that comes in pieces of n bytes, as a connection
 // does: what was not consumed is kept and more is added.
-func decodeAll(t testing.TB, v version, limits frameLimits, input []byte, n int) ([]string, error) {
-	t.Helper()
+func decodeAll(tb testing.TB, v version, limits frameLimits, input []byte, n int) ([]string, error) {
+	tb.Helper()
 	d := decoder{limits: limits, version: v}
 	var frames []string
 	var buf []byte
@@ -55,8 +55,10 @@ func TestDecoderReadsFrames(t *testing.T) {
 		want     []string
 	}{
 		{"a frame", "SEND\ndestination:/queue/a\n\nhello\x00", v12, []string{`SEND|destination=/queue/a|"hello"`}},
-		{"two frames with line ends between", "BEGIN\ntransaction:t\n\n\x00\n\r\n\nCOMMIT\ntransaction:t\n\n\x00\n", v12,
-			[]string{`BEGIN|transaction=t|""`, `COMMIT|transaction=t|""`}},
+		{
+			"two frames with line ends between", "BEGIN\ntransaction:t\n\n\x00\n\r\n\nCOMMIT\ntransaction:t\n\n\x00\n", v12,
+			[]string{`BEGIN|transaction=t|""`, `COMMIT|transaction=t|""`},
+		},
 		{"CR LF in 1.2", "SEND\r\ndestination:a\r\n\r\nx\x00", v12, []string{`SEND|destination=a|"x"`}},
 		{"CR LF in 1.0", "SEND\r\ndestination: a \r\n\r\nx\x00", v10, []string{`SEND|destination=a|"x"`}},
 		{"a CR belongs to the value in 1.1", "SEND\nk:v\r\n\nx\x00", v11, []string{"SEND|k=v\r|\"x\""}},
@@ -73,8 +75,10 @@ func TestDecoderReadsFrames(t *testing.T) {
 		{"an unknown command", "HELLO\n\n\x00", v12, []string{`unknown command|""`}},
 		{"STOMP is CONNECT", "STOMP\n\n\x00", v12, []string{`CONNECT|""`}},
 		{"only heart-beats", "\n\n\r\n\n", v12, nil},
-		{"limits exactly reached", "SEND\na:" + strings.Repeat("x", 62) + "\nb:1\nc:2\nd:3\ne:4\n\n" + strings.Repeat("y", 128) + "\x00", v12,
-			[]string{"SEND|a=" + strings.Repeat("x", 62) + "|b=1|c=2|d=3|e=4|\"" + strings.Repeat("y", 128) + `"`}},
+		{
+			"limits exactly reached", "SEND\na:" + strings.Repeat("x", 62) + "\nb:1\nc:2\nd:3\ne:4\n\n" + strings.Repeat("y", 128) + "\x00", v12,
+			[]string{"SEND|a=" + strings.Repeat("x", 62) + "|b=1|c=2|d=3|e=4|\"" + strings.Repeat("y", 128) + `"`},
+		},
 	} {
 		for _, n := range []int{1, 2, 7, 1 << 20} {
 			got, err := decodeAll(t, tt.v, testLimits, []byte(tt.in), n)

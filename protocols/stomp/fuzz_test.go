@@ -78,6 +78,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func againIsTheSame(t *testing.T, v version, in []byte) {
+	t.Helper()
 	d := decoder{limits: fuzzLimits, version: v}
 	f, _, err := d.next(bytes.Clone(in))
 	if f == nil || err != nil {
@@ -95,6 +96,7 @@ func againIsTheSame(t *testing.T, v version, in []byte) {
 }
 
 func allocatesLittle(t *testing.T, v version, in []byte) {
+	t.Helper()
 	p := bytes.Clone(in)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -49,6 +49,7 @@ func TestGoldenConversations(t *testing.T) {
 
 // converse plays a conversation and returns it with the server's real answers.
 func converse(t *testing.T, script string) string {
+	t.Helper()
 	r := newRig(t, nil)
 	c := r.dial()
 	in := bufio.NewReader(c.conn)

@@ -18,6 +18,7 @@ import (
 // inBubble runs f with a connection whose time is virtual. The frontend, the
 // broker and the wheel all live in the bubble.
 func inBubble(t *testing.T, values protocols.Values, f func(c *client, front *Frontend)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := slog.New(slog.DiscardHandler)
 		b, err := broker.Open(broker.Options{Name: "test", Logger: log})

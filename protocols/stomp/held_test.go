@@ -14,6 +14,7 @@ import (
 // full returns a rig whose broker asks producers to wait, and the connection
 // that filled it with n messages of 64 KiB on /queue/full.
 func full(t *testing.T) (r *rig, p *client, n int) {
+	t.Helper()
 	r = newRigWith(t, nil, broker.Options{Memory: 1 << 20})
 	p = r.connect(v12)
 	body := "\n" + strings.Repeat("x", 64<<10)

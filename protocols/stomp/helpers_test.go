@@ -37,12 +37,13 @@ type rig struct {
 	ids    uint64
 }
 
-func newRig(t testing.TB, values protocols.Values) *rig {
-	return newRigWith(t, values, broker.Options{})
+func newRig(tb testing.TB, values protocols.Values) *rig {
+	tb.Helper()
+	return newRigWith(tb, values, broker.Options{})
 }
 
-func newRigWith(t testing.TB, values protocols.Values, o broker.Options) *rig {
-	t.Helper()
+func newRigWith(tb testing.TB, values protocols.Values, o broker.Options) *rig {
+	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("STOMP_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -50,18 +51,18 @@ func newRigWith(t testing.TB, values protocols.Values, o broker.Options) *rig {
 	o.Name, o.Logger = "test", log
 	b, err := broker.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	r := &rig{t: t, broker: b, values: values, log: log, wheel: protocols.NewWheel(10*time.Millisecond, log)}
+	r := &rig{t: tb, broker: b, values: values, log: log, wheel: protocols.NewWheel(10*time.Millisecond, log)}
 	r.front = New(Options{
 		Broker: b, Logger: log, Server: "Entrepot/test",
 		Converters: message.Converters{message.EncodingSTOMP: Converter{}, message.EncodingHub: message.Hub{}},
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testWait)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
-			t.Errorf("close the broker: %v", err)
+			tb.Errorf("close the broker: %v", err)
 		}
 		r.wheel.Close()
 	})
@@ -334,11 +335,11 @@ func (c *client) closed() {
 }
 
 // eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(testWait); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("never happened: %s", what)
+			tb.Fatalf("never happened: %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}

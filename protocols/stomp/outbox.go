@@ -53,7 +53,7 @@ func (o *outbox) release() {
 // queued returns the outbox to append to. c.mu is held.
 func (c *conn) queued() *outbox {
 	if c.out == nil {
-		c.out = outboxes.Get().(*outbox)
+		c.out = outboxes.Get().(*outbox) //nolint:errcheck // the pool holds nothing else
 	}
 	return c.out
 }
@@ -83,7 +83,7 @@ func (c *conn) hand(o *outbox) {
 		if it.kind != outMessage && it.kind != outEnd {
 			continue
 		}
-		sub := it.consumer.Ref.(*subscription)
+		sub := subscriptionOf(it.consumer)
 		if sub.closed || c.leaving {
 			it.kind, it.message = outNothing, nil
 		} else if it.kind == outMessage {
@@ -103,9 +103,14 @@ func (c *conn) postLast() {
 	c.wake()
 }
 
+// subscriptionOf returns what subscribe gave to the broker as Ref.
+func subscriptionOf(consumer *broker.Consumer) *subscription {
+	return consumer.Ref.(*subscription) //nolint:errcheck // a connection's consumers have nothing else
+}
+
 // Deliver implements broker.Sink.
 func (c *conn) Deliver(d broker.Delivery) {
-	sub := d.Consumer.Ref.(*subscription)
+	sub := subscriptionOf(d.Consumer)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken || c.ending || c.leaving || sub.closed {

@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ func (c *conn) takeWork() {
 	if c.session == nil {
 		c.work = &workspace{buf: make([]byte, strangerBuffer)}
 	} else {
-		c.work = workspaces.Get().(*workspace)
+		c.work = workspaces.Get().(*workspace) //nolint:errcheck // the pool holds nothing else
 	}
 	c.dec.f.fields = c.work.fields[:0]
 }
@@ -182,7 +183,7 @@ func (c *conn) handle(f *frame) error {
 		c.log.Debug("frame received", "frame", f)
 	}
 	err := c.dispatch(f)
-	if err == nil || err == errDisconnect {
+	if err == nil || errors.Is(err, errDisconnect) {
 		return err
 	}
 	fault := toFault(err)

@@ -32,27 +32,45 @@ func TestHeadersOfSendComeBackAsHeadersOfMessage(t *testing.T) {
 		want string // without subscription, message-id, ack and destination
 	}{
 		{"nothing", nil, "expires:0|priority:4|timestamp:T"},
-		{"all that the envelope has", []string{"persistent:true", "priority:7", "expires:99999999999999", "timestamp:5", "correlation-id:c", "type:t",
-			"content-type:text/x", "reply-to:/topic/back", "JMSXGroupID:g", "JMSXGroupSeq:-3"},
-			"expires:99999999999999|priority:7|timestamp:5|persistent:true|reply-to:/topic/back|correlation-id:c|type:t|content-type:text/x|JMSXGroupID:g|JMSXGroupSeq:-3"},
+		{
+			"all that the envelope has",
+			[]string{
+				"persistent:true", "priority:7", "expires:99999999999999", "timestamp:5", "correlation-id:c", "type:t",
+				"content-type:text/x", "reply-to:/topic/back", "JMSXGroupID:g", "JMSXGroupSeq:-3",
+			},
+			"expires:99999999999999|priority:7|timestamp:5|persistent:true|reply-to:/topic/back|correlation-id:c|type:t|content-type:text/x|JMSXGroupID:g|JMSXGroupSeq:-3",
+		},
 		{"only true is persistent", []string{"persistent:TRUE"}, "expires:0|priority:4|timestamp:T"},
 		{"priority is taken to the nearest", []string{"priority:12"}, "expires:0|priority:9|timestamp:T"},
 		{"and to the other nearest", []string{"priority:-1"}, "expires:0|priority:0|timestamp:T"},
-		{"names of JMS", []string{"JMSDeliveryMode:PERSISTENT", "JMSPriority:2", "JMSCorrelationID:c", "JMSType:t", "JMSTimestamp:5",
-			"JMSExpiration:99999999999999", "JMSReplyTo:topic://back", "JMSRedelivered:true"},
-			"expires:99999999999999|priority:2|timestamp:5|persistent:true|reply-to:/topic/back|correlation-id:c|type:t"},
+		{
+			"names of JMS",
+			[]string{
+				"JMSDeliveryMode:PERSISTENT", "JMSPriority:2", "JMSCorrelationID:c", "JMSType:t", "JMSTimestamp:5",
+				"JMSExpiration:99999999999999", "JMSReplyTo:topic://back", "JMSRedelivered:true",
+			},
+			"expires:99999999999999|priority:2|timestamp:5|persistent:true|reply-to:/topic/back|correlation-id:c|type:t",
+		},
 		{"STOMP's headers count more", []string{"priority:3", "JMSPriority:2", "type:a", "JMSType:b"}, "expires:0|priority:3|timestamp:T|type:a"},
-		{"what only the broker says is dropped", []string{"message-id:x", "redelivered:true", "subscription:x", "JMSXUserID:root",
-			"JMSXDeliveryCount:9", "ack:5", "original-destination:/queue/b"}, "expires:0|priority:4|timestamp:T"},
+		{"what only the broker says is dropped", []string{
+			"message-id:x", "redelivered:true", "subscription:x", "JMSXUserID:root",
+			"JMSXDeliveryCount:9", "ack:5", "original-destination:/queue/b",
+		}, "expires:0|priority:4|timestamp:T"},
 		{"the first of several counts, all stay", []string{"k:1", "k:2", "priority:1", "priority:2"}, "expires:0|priority:1|timestamp:T|k:1|k:2"},
 		{"a reply-to without prefix is a header", []string{"reply-to:a:b"}, "expires:0|priority:4|timestamp:T|reply-to:a:b"},
 		{"amq-msg-type", []string{"amq-msg-type:text", "content-length:1"}, "expires:0|priority:4|timestamp:T|amq-msg-type:text"},
 		{"bytes", []string{"content-length:1"}, "expires:0|priority:4|timestamp:T|content-length:1"},
 		{"bytes without length", []string{"amq-msg-type:bytes"}, "expires:0|priority:4|timestamp:T|amq-msg-type:bytes|content-length:1"},
-		{"schedule", []string{"AMQ_SCHEDULED_PERIOD:1", "AMQ_SCHEDULED_REPEAT:2", "AMQ_SCHEDULED_CRON:* * * * *"},
-			"expires:0|priority:4|timestamp:T|AMQ_SCHEDULED_PERIOD:1|AMQ_SCHEDULED_REPEAT:2|AMQ_SCHEDULED_CRON:* * * * *"},
-		{"escapes", []string{`k\c\\:a\cb\nc\\d\re`, `correlation-id:x\cy\n\\`, "plain:a:b"},
-			"expires:0|priority:4|timestamp:T|correlation-id:x:y\n\\|k:\\:a:b\nc\\d\re|plain:a:b"},
+		{
+			"schedule",
+			[]string{"AMQ_SCHEDULED_PERIOD:1", "AMQ_SCHEDULED_REPEAT:2", "AMQ_SCHEDULED_CRON:* * * * *"},
+			"expires:0|priority:4|timestamp:T|AMQ_SCHEDULED_PERIOD:1|AMQ_SCHEDULED_REPEAT:2|AMQ_SCHEDULED_CRON:* * * * *",
+		},
+		{
+			"escapes",
+			[]string{`k\c\\:a\cb\nc\\d\re`, `correlation-id:x\cy\n\\`, "plain:a:b"},
+			"expires:0|priority:4|timestamp:T|correlation-id:x:y\n\\|k:\\:a:b\nc\\d\re|plain:a:b",
+		},
 		{"an empty value", []string{"k:"}, "expires:0|priority:4|timestamp:T|k:"},
 	} {
 		c.send("SEND", append(append([]string{"destination:/queue/a"}, tt.send...), "\nx")...)

@@ -12,18 +12,36 @@ func TestConnectAnswersWithVersionSessionAndHeartBeat(t *testing.T) {
 		headers []string
 		want    []string
 	}{
-		{"without accept-version it is 1.0", []string{"client-id:a"},
-			[]string{"version:1.0", "session:a", "server:Entrepot/test", "heart-beat:0,0"}},
-		{"the highest version counts", []string{"accept-version:1.0,1.1,1.2", "client-id:b"},
-			[]string{"version:1.2", "session:b", "server:Entrepot/test", "heart-beat:0,0"}},
-		{"unknown versions are passed over", []string{"accept-version:1.1, 2.0", "client-id:c"},
-			[]string{"version:1.1", "session:c", "server:Entrepot/test", "heart-beat:0,0"}},
-		{"heart-beats are swapped", []string{"accept-version:1.2", "client-id:d", "heart-beat:5000,7000"},
-			[]string{"version:1.2", "session:d", "server:Entrepot/test", "heart-beat:7000,5000"}},
-		{"too short heart-beats are raised", []string{"accept-version:1.2", "client-id:e", "heart-beat:1,1"},
-			[]string{"version:1.2", "session:e", "server:Entrepot/test", "heart-beat:100,100"}},
-		{"request-id is answered", []string{"accept-version:1.2", "client-id:f", "request-id:7"},
-			[]string{"version:1.2", "session:f", "server:Entrepot/test", "heart-beat:0,0", "response-id:7", "receipt-id:7"}},
+		{
+			"without accept-version it is 1.0",
+			[]string{"client-id:a"},
+			[]string{"version:1.0", "session:a", "server:Entrepot/test", "heart-beat:0,0"},
+		},
+		{
+			"the highest version counts",
+			[]string{"accept-version:1.0,1.1,1.2", "client-id:b"},
+			[]string{"version:1.2", "session:b", "server:Entrepot/test", "heart-beat:0,0"},
+		},
+		{
+			"unknown versions are passed over",
+			[]string{"accept-version:1.1, 2.0", "client-id:c"},
+			[]string{"version:1.1", "session:c", "server:Entrepot/test", "heart-beat:0,0"},
+		},
+		{
+			"heart-beats are swapped",
+			[]string{"accept-version:1.2", "client-id:d", "heart-beat:5000,7000"},
+			[]string{"version:1.2", "session:d", "server:Entrepot/test", "heart-beat:7000,5000"},
+		},
+		{
+			"too short heart-beats are raised",
+			[]string{"accept-version:1.2", "client-id:e", "heart-beat:1,1"},
+			[]string{"version:1.2", "session:e", "server:Entrepot/test", "heart-beat:100,100"},
+		},
+		{
+			"request-id is answered",
+			[]string{"accept-version:1.2", "client-id:f", "request-id:7"},
+			[]string{"version:1.2", "session:f", "server:Entrepot/test", "heart-beat:0,0", "response-id:7", "receipt-id:7"},
+		},
 	} {
 		c := r.dial()
 		c.send("CONNECT", tt.headers...)

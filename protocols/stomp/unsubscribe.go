@@ -6,7 +6,7 @@ import "github.com/entrepot-mq/entrepot/core/broker"
 // activemq.subscriptionName it removes the durable subscription too.
 func (c *conn) unsubscribe(f *frame) error {
 	durable, isDurable := f.find("activemq.subscriptionName")
-	sub, err := c.subscriptionOf(f)
+	sub, err := c.meant(f)
 	if err != nil {
 		return err
 	}
@@ -28,9 +28,9 @@ func (c *conn) unsubscribe(f *frame) error {
 	return nil
 }
 
-// subscriptionOf finds the subscription that UNSUBSCRIBE means: by id, or in
+// meant finds the subscription that UNSUBSCRIBE means: by id, or in
 // 1.0 by destination, the first one.
-func (c *conn) subscriptionOf(f *frame) (*subscription, error) {
+func (c *conn) meant(f *frame) (*subscription, error) {
 	if id, ok := f.value(headerID); ok {
 		return c.subs.named(alias(id)), nil
 	}

@@ -15,7 +15,6 @@ type messageConn struct {
 	binary bool
 	mu     sync.Mutex
 	sent   []sentMessage
-	queued int
 }
 
 type sentMessage struct {

@@ -47,7 +47,7 @@ type writtenTo struct {
 func (c *conn) write() {
 	defer c.writerEnds()
 	defer c.guard("writer")
-	pooled := writeBuffers.Get().(*[]byte)
+	pooled := writeBuffers.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
 	w := writer{c: c, buf: (*pooled)[:0]}
 	for {
 		o := c.takeOutbox()
@@ -132,7 +132,7 @@ func (w *writer) encode(o *outbox, it *outItem) error {
 	case outControl:
 		w.buf = append(w.buf, o.control[it.from:it.to]...)
 	case outMessage, outEnd:
-		sub := it.consumer.Ref.(*subscription)
+		sub := subscriptionOf(it.consumer)
 		w.delivered++
 		if it.kind == outEnd {
 			w.buf = w.c.appendBrowseEnd(w.buf, sub)
