@@ -224,7 +224,7 @@ func TestOutOfOrderAcknowledgementsByMessageID(t *testing.T) {
 	for i := 0; i < n; i += 8 {
 		var got []serverFrame
 		for k := range 8 {
-			got = append(got, c.message(fmt.Sprint(i+k)))
+			got = append(got, c.message(strconv.Itoa(i+k)))
 		}
 		for _, k := range []int{5, 0, 7, 1, 6, 2, 4, 3} {
 			c.do("ACK", ackHeaders(v11, got[k])...)

@@ -3,6 +3,7 @@ package stomp
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestReceiptOfDisconnectComesLast(t *testing.T) {
 	}
 	c.raw(in.String() + "DISCONNECT\nreceipt:bye\n\n\x00SEND\ndestination:/queue/a\n\nafter\x00")
 	for i := range 200 {
-		if f := c.read(); f.command != "RECEIPT" || f.get("receipt-id") != fmt.Sprint(i) {
+		if f := c.read(); f.command != "RECEIPT" || f.get("receipt-id") != strconv.Itoa(i) {
 			t.Fatalf("got %v, want RECEIPT %d", f, i)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ func TestGoStompClient(t *testing.T) {
 				c := goClient(t, addr, accept)
 				s := goSubscribe(t, c, dest, mode)
 				for i := range 3 {
-					goSend(t, c, dest, fmt.Sprint(i), persistent)
+					goSend(t, c, dest, strconv.Itoa(i), persistent)
 				}
 				goRead(t, s, "0")
 				m := goRead(t, s, "1")
@@ -248,7 +249,7 @@ func TestIdleConnectionsHoldLittle(t *testing.T) {
 	heapEach, stackEach := (heap()-heapBefore)/n, (stackBytes()-stackBefore)/n
 	t.Logf("%d bytes of heap and %d of stack for each subscribed connection, the client's end included", heapEach, stackEach)
 	const clientsEnd = 512
-	if heapEach+stackEach > 8<<10+clientsEnd+raceStack {
+	if heapEach+stackEach > idleLimit+clientsEnd {
 		t.Errorf("an idle connection takes %d bytes", heapEach+stackEach)
 	}
 }

@@ -3,6 +3,7 @@ package stomp
 import (
 	"bufio"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,7 +51,7 @@ func TestHeldSendsDoNotHoldAcknowledgements(t *testing.T) {
 	}
 	for i := range 10 {
 		p.receipt(fmt.Sprintf("held-%d", i))
-		if f := c.message("held"); f.get("n") != fmt.Sprint(i) {
+		if f := c.message("held"); f.get("n") != strconv.Itoa(i) {
 			t.Fatalf("got %v, want the %d. held message", f, i)
 		}
 	}
@@ -75,7 +76,7 @@ func TestConnectionIsNotReadWhenTooMuchIsHeldAndGoesOnLater(t *testing.T) {
 	c := r.connect(v12)
 	c.do("SUBSCRIBE", "id:s", "destination:/queue/full")
 	for i := -n; i < more; i++ {
-		if f := c.read(); i >= 0 && f.get("n") != fmt.Sprint(i) {
+		if f := c.read(); i >= 0 && f.get("n") != strconv.Itoa(i) {
 			t.Fatalf("got %v, want message %d", f, i)
 		}
 	}

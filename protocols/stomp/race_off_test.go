@@ -2,4 +2,4 @@
 
 package stomp
 
-const raceStack = 0
+const idleLimit = 8 << 10

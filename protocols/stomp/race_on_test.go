@@ -2,6 +2,6 @@
 
 package stomp
 
-// raceStack is what the race detector's larger frames add to a waiting
-// goroutine's stack.
-const raceStack = 4 << 10
+// idleLimit is what an idle connection may hold. The race detector has larger
+// frames and its own books.
+const idleLimit = 16 << 10

@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -171,7 +172,7 @@ func TestBodiesArriveAsTheyWere(t *testing.T) {
 		"5 MiB": strings.Repeat("0123456789abcdef", 5<<16), "several chunks": strings.Repeat("z", 3*writeChunk+7),
 	} {
 		c.send("SEND", "destination:/queue/a", fmt.Sprintf("content-length:%d", len(body)), "\n"+body)
-		if f := c.read(); f.body != body || f.get("content-length") != fmt.Sprint(len(body)) {
+		if f := c.read(); f.body != body || f.get("content-length") != strconv.Itoa(len(body)) {
 			t.Errorf("%s: %d bytes came as %d: %v", name, len(body), len(f.body), f)
 		}
 	}
@@ -208,7 +209,7 @@ func TestManyFramesInOneWriteAndOneFrameInManyWrites(t *testing.T) {
 	}
 	c.raw(in.String())
 	for i := range 500 {
-		if f := c.message(fmt.Sprintf("body %d", i)); f.get("n") != fmt.Sprint(i) {
+		if f := c.message(fmt.Sprintf("body %d", i)); f.get("n") != strconv.Itoa(i) {
 			t.Fatal(f)
 		}
 	}

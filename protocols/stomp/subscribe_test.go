@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ func TestBrowserSeesWhatWaitsAndChangesNothing(t *testing.T) {
 			c.do("SUBSCRIBE", "id:b", dest, "browser:true", "ack:"+ack)
 			var got []serverFrame
 			for i := range 3 {
-				got = append(got, c.message(fmt.Sprint(i)))
+				got = append(got, c.message(strconv.Itoa(i)))
 			}
 			if f := c.message(""); strings.Join(f.headers, "|") != "subscription:b|"+dest+"|message-id:0|browser:end" {
 				t.Error(f)
@@ -203,7 +204,7 @@ func TestBrowserSeesWhatWaitsAndChangesNothing(t *testing.T) {
 		}
 		c.do("SUBSCRIBE", "id:s", dest)
 		for i := range 3 {
-			if f := c.message(fmt.Sprint(i)); f.has("redelivered") {
+			if f := c.message(strconv.Itoa(i)); f.has("redelivered") {
 				t.Error(f)
 			}
 		}
@@ -218,7 +219,7 @@ func TestBrowserOfMoreMessagesThanItsWindow(t *testing.T) {
 	}
 	c.do("SUBSCRIBE", "id:b", "destination:/queue/a", "browser:true", "activemq.prefetchSize:7")
 	for i := range 40 {
-		c.message(fmt.Sprint(i))
+		c.message(strconv.Itoa(i))
 	}
 	if f := c.read(); f.get("browser") != "end" {
 		t.Error(f)
