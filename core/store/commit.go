@@ -40,18 +40,55 @@ func (s *Store) writeLoop() {
 func (s *Store) take(b *batch) (sync, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.pending) == 0 && !s.syncDue {
-		if s.closing {
-			return false, false
-		}
+	for !s.urgent && !s.syncDue && !s.closing {
 		s.wake.Wait()
 	}
+	if len(s.pending) == 0 && !s.syncDue {
+		return false, false // closing
+	}
+	s.urgent = false
 	if cap(b.reqs) > keepRequests {
 		b.reqs = nil
 	}
 	b.reqs, s.pending = s.pending, b.reqs[:0]
 	sync, s.syncDue = s.syncDue, false
 	return sync, true
+}
+
+// patience is how long acknowledgements that nobody waits for are kept, so
+// that they ride along with a message's record instead of costing a write of
+// their own; maxPatient is how many are.
+const (
+	patience   = 2 * time.Millisecond
+	maxPatient = 1024
+)
+
+// patient reports whether r may wait for company.
+func (r *Request) patient() bool {
+	if r.Done != nil || r.Pending != nil || r.Durability == Synced {
+		return false
+	}
+	if r.Ops == nil {
+		return r.Op.Kind == OpAck
+	}
+	for i := range r.Ops {
+		if r.Ops[i].Kind != OpAck {
+			return false
+		}
+	}
+	return true
+}
+
+// patienceEnds has the writer take what has waited for company.
+func (s *Store) patienceEnds() {
+	s.mu.Lock()
+	s.waitsForCompany = false
+	wake := len(s.pending) > 0 && !s.urgent
+	s.urgent = s.urgent || wake
+	s.mu.Unlock()
+	if wake {
+		s.wake.Signal()
+	}
 }
 
 // syncNow has the writer sync what it wrote, and then call the applier.
