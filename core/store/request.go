@@ -44,9 +44,17 @@ func (s *Store) Commit(r Request) {
 	}
 	s.waiting.Add(size)
 	s.pending = append(s.pending, r)
-	first := len(s.pending) == 1
+	wake := false
+	switch {
+	case s.urgent:
+	case !r.patient() || len(s.pending) >= maxPatient:
+		s.urgent, wake = true, true
+	case !s.waitsForCompany:
+		s.waitsForCompany = true
+		s.company.Reset(patience)
+	}
 	s.mu.Unlock()
-	if first {
+	if wake {
 		s.wake.Signal()
 	}
 }

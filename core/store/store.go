@@ -93,12 +93,15 @@ type Store struct {
 	pages   pages.Store
 	machine Machine
 
-	mu       sync.Mutex
-	wake     sync.Cond // something to write, or closing
-	pending  []Request // guarded by mu
-	syncDue  bool      // guarded by mu: what was written unsynced is to be synced now
-	unsynced bool      // guarded by mu: the writer left bytes unsynced that are to be synced soon
-	closing  bool      // guarded by mu
+	mu              sync.Mutex
+	wake            sync.Cond // something to write, or closing
+	pending         []Request // guarded by mu
+	urgent          bool      // guarded by mu: something pending does not wait for company
+	company         *time.Timer
+	waitsForCompany bool // guarded by mu: company runs
+	syncDue         bool // guarded by mu: what was written unsynced is to be synced now
+	unsynced        bool // guarded by mu: the writer left bytes unsynced that are to be synced soon
+	closing         bool // guarded by mu
 
 	waiting atomic.Int64 // bytes of messages in pending and being written
 	full    atomic.Bool  // not even what gives space back can be written
@@ -126,6 +129,8 @@ func Open(o Options, machine Machine) (*Store, error) {
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.wake.L = &s.mu
+	s.company = time.AfterFunc(time.Hour, s.patienceEnds)
+	s.company.Stop()
 	for range cap(s.free) {
 		s.free <- &batch{}
 	}
@@ -242,6 +247,7 @@ func (s *Store) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	defer context.AfterFunc(ctx, s.cp.abandon)()
 	s.end()
+	s.company.Stop()
 	s.wake.Broadcast()
 	s.loops.Wait()
 	s.cp.wait()
