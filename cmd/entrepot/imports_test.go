@@ -17,7 +17,7 @@ import (
 var mayImport = map[string]string{
 	"core/message":    "",
 	"core/selector":   "core/message",
-	"core/security":   "core/message golang.org/x/crypto/...",
+	"core/security":   "core/message golang.org/x/crypto/... github.com/golang-jwt/jwt/v5",
 	"core/store":      "core/message core/store/log core/store/pages core/store/disk",
 	"core/store/disk": "golang.org/x/sys/...",
 	"core/store/log":  "core/store/disk",
