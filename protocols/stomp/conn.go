@@ -22,7 +22,7 @@ type conn struct {
 	net      *protocols.Conn
 	messages protocols.MessageWriter // nil on a byte stream
 	log      *slog.Logger
-	set      settings
+	set      *settings
 
 	// Guarded by turn: the reader's, and for a moment that of the goroutine
 	// that goes on with held sends. session and version are set by CONNECT,
@@ -37,28 +37,26 @@ type conn struct {
 	nowMs     int64 // when the input being worked on was read
 
 	// owned by the reader
-	dec  decoder
 	work *workspace
 
 	// any goroutine
-	pressure atomic.Bool   // stop reading: too much is under way
-	room     chan struct{} // told when pressure or held sends have gone
-	gone     chan struct{} // closed when the connection is broken
-	lastIn   atomic.Int64  // nanoseconds of the wall clock: something was read
-	lastOut  atomic.Int64  // something was written
-	waiting  atomic.Bool   // the reader doesn't read: heart-beats can't be expected
+	pressure atomic.Bool  // stop reading: too much is under way
+	lastIn   atomic.Int64 // nanoseconds of the wall clock: something was read
+	lastOut  atomic.Int64 // something was written
+	waiting  atomic.Bool  // the reader doesn't read: heart-beats can't be expected
 	resumers sync.WaitGroup
 
 	// guarded by mu
 	mu       sync.Mutex
-	out      *outbox    // nil when empty
-	writing  bool       // the writer runs
-	idle     *sync.Cond // told of each change of writing, broken and synced that ends a wait
-	leaving  bool       // no more messages are written
-	synced   bool       // what came before DISCONNECT is completed
-	ending   bool       // outLast is queued
-	broken   bool       // nothing can be written any more
-	ended    bool       // the session is closed
+	out      *outbox   // nil when empty
+	writing  bool      // the writer runs
+	changed  sync.Cond // told of what somebody may wait for: writing, broken, ending, synced, room
+	leaving  bool      // no more messages are written
+	synced   bool      // what came before DISCONNECT is completed
+	ending   bool      // outLast is queued
+	room     bool      // pressure or held sends have gone
+	broken   bool      // nothing can be written any more
+	ended    bool      // the session is closed
 	receipts receipts
 	goodbye  goodbye
 	temps    temps // made is written with turn held too
@@ -68,12 +66,10 @@ type conn struct {
 func newConn(f *Frontend, nc *protocols.Conn) *conn {
 	c := &conn{
 		front: f, net: nc,
-		log:  f.opts.Logger.With("proto", "stomp", "conn", nc.ID, "remote", addr(nc)),
-		room: make(chan struct{}, 1),
-		gone: make(chan struct{}),
+		log: f.opts.Logger.With("proto", "stomp", "conn", nc.ID, "remote", addr(nc)),
 	}
 	c.messages, _ = nc.Conn.(protocols.MessageWriter)
-	c.idle = sync.NewCond(&c.mu)
+	c.changed.L = &c.mu
 	return c
 }
 
@@ -86,10 +82,7 @@ func addr(nc *protocols.Conn) string {
 
 // configure reads the listener's options.
 func (c *conn) configure() (err error) {
-	c.set, err = readSettings(c.net.Values, c.front.maxMessage())
-	c.dec.version = v12 // its rules read CONNECT of every version
-	c.dec.limits = c.set.frame
-	c.dec.limits.frame = min(c.set.frame.frame, strangerFrame)
+	c.set, err = c.front.settingsOf(c.net.Values)
 	return err
 }
 
@@ -107,7 +100,7 @@ func (c *conn) finish(err error) {
 	switch {
 	case errors.As(err, &f):
 		c.log.Info("connection ends by a protocol error", "err", f.text)
-		id, asked := c.dec.f.value(headerReceipt)
+		id, asked := c.work.dec.f.value(headerReceipt)
 		c.farewell(func() { c.postError(f, id, asked) })
 	case errors.Is(err, errDisconnect):
 		c.awaitSync()
@@ -161,7 +154,7 @@ func (c *conn) farewell(post func()) {
 // awaitWriter waits until nothing is queued. c.mu is held.
 func (c *conn) awaitWriter() {
 	for c.writing {
-		c.idle.Wait()
+		c.changed.Wait()
 	}
 }
 
@@ -210,10 +203,9 @@ func (c *conn) fail() {
 	c.mu.Lock()
 	first := !c.broken
 	c.broken = true
-	c.idle.Broadcast()
+	c.changed.Broadcast()
 	c.mu.Unlock()
 	if first {
-		close(c.gone)
 		c.net.Abort()
 	}
 }
@@ -238,12 +230,10 @@ func (c *conn) relieve() {
 	c.makeRoom()
 }
 
-// makeRoom tells the reader to look again.
+// makeRoom tells the reader to look again. c.mu is held.
 func (c *conn) makeRoom() {
-	select {
-	case c.room <- struct{}{}:
-	default: // it was told already
-	}
+	c.room = true
+	c.changed.Broadcast()
 }
 
 // now is the time of the wall clock that heart-beats are measured by.

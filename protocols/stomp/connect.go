@@ -83,7 +83,7 @@ func (c *conn) openSession(f *frame, v version) (*broker.Session, error) {
 // start lifts the limits for strangers.
 func (c *conn) start(session *broker.Session, v version) {
 	c.session, c.version = session, v
-	c.dec.version, c.dec.limits = v, c.set.frame
+	c.work.dec.version, c.work.dec.limits = v, c.set.frame
 	c.net.Authenticated()
 	c.front.metrics.connections.Add(1)
 	c.front.metrics.opened.Add(1)

@@ -28,7 +28,7 @@ func (c *conn) awaitSync() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.synced && !c.broken {
-		c.idle.Wait()
+		c.changed.Wait()
 	}
 }
 

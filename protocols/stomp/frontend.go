@@ -2,7 +2,9 @@ package stomp
 
 import (
 	"log/slog"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -23,7 +25,20 @@ type Options struct {
 type Frontend struct {
 	opts    Options
 	metrics metrics
+
+	mu   sync.Mutex
+	read []listenerSettings
 }
+
+// listenerSettings are what a listener's options were read as. Its connections
+// share them.
+type listenerSettings struct {
+	values protocols.Values
+	set    *settings
+}
+
+// maxListeners bounds what is kept when listeners come and go.
+const maxListeners = 64
 
 var (
 	_ protocols.Frontend      = (*Frontend)(nil)
@@ -53,6 +68,27 @@ func (f *Frontend) CheckOptions(v protocols.Values) error {
 
 // CheckValues is CheckOptions for callers that check before listeners start.
 func (f *Frontend) CheckValues(v protocols.Values) error { return f.CheckOptions(v) }
+
+// settingsOf returns a listener's options as they were read for its first
+// connection.
+func (f *Frontend) settingsOf(v protocols.Values) (*settings, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.read {
+		if maps.Equal(f.read[i].values, v) {
+			return f.read[i].set, nil
+		}
+	}
+	set, err := readSettings(v, f.maxMessage())
+	if err != nil {
+		return nil, err
+	}
+	if len(f.read) >= maxListeners {
+		f.read = nil
+	}
+	f.read = append(f.read, listenerSettings{v, &set})
+	return &set, nil
+}
 
 func (f *Frontend) maxMessage() int {
 	if f.opts.Broker == nil {

@@ -76,7 +76,9 @@ func (c *conn) resumeSends() {
 	if len(h.ops) == 0 {
 		h.ops = nil
 	}
+	c.mu.Lock()
 	c.makeRoom()
+	c.mu.Unlock()
 }
 
 // flushHeld publishes what is held, whatever the broker asked for: the client

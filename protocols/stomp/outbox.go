@@ -98,6 +98,7 @@ func (c *conn) postLast() {
 		return
 	}
 	c.ending = true
+	c.changed.Broadcast()
 	o := c.queued()
 	o.items = append(o.items, outItem{kind: outLast})
 	c.wake()

@@ -22,16 +22,18 @@ const (
 
 // workspace is what the reader needs while there is input.
 type workspace struct {
+	dec        decoder
 	buf        []byte
-	start, end int // of what was read and not decoded
-	fields     []field
+	start, end int    // of what was read and not decoded
 	block      []byte // header lines of the message being made
 	envelope   message.Envelope
 	pooled     bool
 }
 
 var workspaces = sync.Pool{New: func() any {
-	return &workspace{buf: make([]byte, readBuffer), fields: make([]field, 0, 32), pooled: true}
+	w := &workspace{buf: make([]byte, readBuffer), pooled: true}
+	w.dec.f.fields = make([]field, 0, 32)
+	return w
 }}
 
 // takeWork borrows a workspace. A client that has not authenticated gets a
@@ -45,7 +47,13 @@ func (c *conn) takeWork() {
 	} else {
 		c.work = workspaces.Get().(*workspace) //nolint:errcheck // the pool holds nothing else
 	}
-	c.dec.f.fields = c.work.fields[:0]
+	d := &c.work.dec
+	d.reset()
+	d.version, d.limits = c.version, c.set.frame
+	if c.session == nil {
+		d.version = v12 // its rules read CONNECT of every version
+		d.limits.frame = min(d.limits.frame, strangerFrame)
+	}
 }
 
 func (c *conn) releaseWork() {
@@ -55,9 +63,8 @@ func (c *conn) releaseWork() {
 	}
 	c.work = nil
 	w.envelope = message.Envelope{} // it points into w.buf
-	w.fields = c.dec.f.fields[:0]
-	c.dec.f = frame{}
-	if w.pooled && len(w.buf) == readBuffer && cap(w.block) <= keepBlock && cap(w.fields) <= keepFields {
+	w.dec.f.raw, w.dec.f.body = nil, nil
+	if w.pooled && len(w.buf) == readBuffer && cap(w.block) <= keepBlock && cap(w.dec.f.fields) <= keepFields {
 		w.start, w.end = 0, 0
 		workspaces.Put(w)
 	}
@@ -81,7 +88,7 @@ func (c *conn) read() error {
 		if err := c.process(); err != nil {
 			return err
 		}
-		if c.work.start == c.work.end && !c.dec.partial() {
+		if c.work.start == c.work.end && !c.work.dec.partial() {
 			c.releaseWork()
 		}
 	}
@@ -120,8 +127,8 @@ func (c *conn) grow() {
 	if c.session != nil {
 		size = max(size, readBuffer)
 	}
-	if c.dec.need > len(w.buf) {
-		size = min(size, max(c.dec.need+1, readBuffer))
+	if w.dec.need > len(w.buf) {
+		size = min(size, max(w.dec.need+1, readBuffer))
 	}
 	buf := make([]byte, size)
 	copy(buf, w.buf[:w.end])
@@ -137,7 +144,7 @@ func (c *conn) process() error {
 		if err := c.waitForRoom(); err != nil {
 			return err
 		}
-		f, n, err := c.dec.next(w.buf[w.start:w.end])
+		f, n, err := w.dec.next(w.buf[w.start:w.end])
 		w.start += n
 		if err != nil {
 			return err
@@ -158,21 +165,26 @@ func (c *conn) waitForRoom() error {
 	for c.pressure.Load() || c.held.full() {
 		c.waiting.Store(true)
 		c.turn.Unlock()
-		var err error
-		select {
-		case <-c.room:
-		case <-c.gone:
-			err = errGone
-		}
-		if c.isEnding() {
-			err = errGone
-		}
+		err := c.awaitRoom()
 		c.lastIn.Store(now()) // the client's silence counts from here
 		c.waiting.Store(false)
 		c.turn.Lock()
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (c *conn) awaitRoom() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.room && !c.broken && !c.ending {
+		c.changed.Wait()
+	}
+	c.room = false
+	if c.broken || c.ending {
+		return errGone
 	}
 	return nil
 }

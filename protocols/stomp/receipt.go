@@ -136,7 +136,7 @@ func (c *conn) Complete(token uint64, err error) {
 	}
 	if answer.disconnect {
 		c.synced = true
-		c.idle.Broadcast()
+		c.changed.Broadcast()
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *conn) takeOutbox() *outbox {
 	o := c.out
 	if o == nil || c.broken {
 		c.writing = false // under the same lock: what is queued next starts a writer
-		c.idle.Broadcast()
+		c.changed.Broadcast()
 		return nil
 	}
 	c.out = nil
@@ -89,7 +89,7 @@ func (c *conn) writerEnds() {
 	defer c.mu.Unlock()
 	if c.broken {
 		c.writing = false
-		c.idle.Broadcast()
+		c.changed.Broadcast()
 	}
 }
 
@@ -116,9 +116,7 @@ func (w *writer) send(o *outbox) error {
 		return err
 	}
 	if last {
-		// The reader may sit in a read, or wait for room: this ends both, and
-		// it says goodbye.
-		w.c.makeRoom()
+		// The reader may sit in a read: this ends it, and it says goodbye.
 		return w.c.net.SetReadDeadline(time.Unix(1, 0))
 	}
 	return nil
