@@ -11,6 +11,7 @@ import (
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/topic"
 )
@@ -28,8 +29,16 @@ type Options struct {
 	Logger     *slog.Logger // [discards]
 	Now        func() time.Time
 	Durability store.Durability // of persistent messages without policy [Synced]
+	// Security says who clients are and what they may do; nil lets everybody
+	// do everything.
+	Security *security.Security
+	// PopulateUserID puts the authenticated user's name into messages
+	// (populateJMSXUserID).
+	PopulateUserID bool
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
+	Retained       RetainedLimits     // what topics remember
+	Converters     message.Converters // of the protocols that are served [the hub's own]
 }
 
 // Policy is what holds for the destinations that a pattern names.
@@ -60,25 +69,35 @@ func (o Options) withDefaults() Options {
 	if o.BlockedWarning == 0 {
 		o.BlockedWarning = 5 * time.Second
 	}
+	if o.Retained.Messages == 0 {
+		o.Retained.Messages = 100_000
+	}
+	if o.Retained.Bytes == 0 {
+		o.Retained.Bytes = 64 << 20
+	}
 	o.Store.Dir, o.Store.Logger = o.Dir, o.Logger
 	return o
 }
 
 // Broker is the core. Its methods may be called from any goroutine.
 type Broker struct {
-	o      Options
-	store  *store.Store
-	budget *store.Budget
-	topics *topic.Table
-	queues registry
-	loader loader
-	flow   flow
+	o          Options
+	store      *store.Store
+	budget     *store.Budget
+	topics     *topic.Table
+	tempTopics *topic.Table
+	queues     registry
+	loader     loader
+	flow       flow
+	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
 	counter atomic.Uint64
 	serials atomic.Uint64 // sessions so far
 	noLocal atomic.Int64  // subscriptions that leave out their own messages
 	machine machine
+
+	retained *retained
 	counts  counts
 
 	mu       sync.Mutex
@@ -91,12 +110,15 @@ type Broker struct {
 func Open(o Options) (*Broker, error) {
 	o = o.withDefaults()
 	b := &Broker{
-		o: o, budget: store.NewBudget(o.Memory), topics: topic.NewTable(), run: newRun(o.Now()),
+		o: o, budget: store.NewBudget(o.Memory), topics: topic.NewTable(), tempTopics: topic.NewTable(), run: newRun(o.Now()),
 		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session),
 	}
 	b.machine.b = b
+	b.retained = newRetained(b)
+	b.machine.addPart(b.retained)
 	b.queues.init()
 	b.flow.b = b
+	b.expiry.b = b
 	var err error
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
@@ -129,6 +151,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		s.end(fail(CodeUnavailable, "", "the broker is shutting down"))
 	}
 	b.flow.stop()
+	b.expiry.stop()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	return b.store.Close(ctx)
 }

@@ -16,7 +16,8 @@
 // # Lock order
 //
 // registry.mu, then Queue.mu or Subscriber.mu, then Consumer.mu, then what
-// Sink.Deliver takes. Session.mu and flow.mu are leaves. The store's Commit
+// Sink.Deliver takes. Session.mu, rights.mu, patternConsumer.mu
+// and flow.mu are leaves. The store's Commit
 // may be called under none of them. Sinks are called under Consumer.mu
 // (Deliver) or none (Resume, Closed).
 package broker

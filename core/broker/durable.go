@@ -12,7 +12,10 @@ import (
 // under the same name replaces it with all that waits.
 type durableSpec struct {
 	ClientID, Name, Pattern, Selector string
-	NoLocal, Shared                   bool
+	// Owner is the user that made it, "" if nobody had to authenticate. No
+	// other user gets at it by taking the client id.
+	Owner           string
+	NoLocal, Shared bool
 }
 
 func (s *durableSpec) key() durableKey { return durableKey{s.ClientID, s.Name} }
@@ -31,9 +34,9 @@ type notFrom string
 // Matches implements queue.Filter.
 func (f notFrom) Matches(m *message.Message) bool { return m.Publisher != string(f) }
 
-const specVersion = 1
+const specVersion = 2 // 1 had no owner
 
-// append encodes the spec: version, flags, four strings with their uvarint
+// append encodes the spec: version, flags, five strings with their uvarint
 // lengths.
 func (s *durableSpec) append(b []byte) []byte {
 	var flags byte
@@ -44,7 +47,7 @@ func (s *durableSpec) append(b []byte) []byte {
 		flags |= 2
 	}
 	b = append(b, specVersion, flags)
-	for _, f := range []string{s.ClientID, s.Name, s.Pattern, s.Selector} {
+	for _, f := range []string{s.ClientID, s.Name, s.Pattern, s.Selector, s.Owner} {
 		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
 	}
 	return b
@@ -53,12 +56,16 @@ func (s *durableSpec) append(b []byte) []byte {
 var errSpec = errors.New("malformed description")
 
 func parseDurable(b []byte) (s durableSpec, err error) {
-	if len(b) < 2 || b[0] != specVersion {
+	if len(b) < 2 || b[0] == 0 || b[0] > specVersion {
 		return s, errSpec
 	}
 	s.NoLocal, s.Shared = b[1]&1 != 0, b[1]&2 != 0
+	fields := []*string{&s.ClientID, &s.Name, &s.Pattern, &s.Selector, &s.Owner}
+	if b[0] == 1 {
+		fields = fields[:4]
+	}
 	b = b[2:]
-	for _, f := range []*string{&s.ClientID, &s.Name, &s.Pattern, &s.Selector} {
+	for _, f := range fields {
 		n, l := binary.Uvarint(b)
 		if l <= 0 || n > uint64(len(b)-l) {
 			return s, errSpec

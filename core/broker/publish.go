@@ -11,6 +11,7 @@ import (
 // (and only those) until Sink.Resume. m needs an ID and a Timestamp.
 func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait bool) {
 	s.b.counts.published.Add(1)
+	m = s.stamp(m)
 	s.sent.Add(1)
 	if err := s.admit(m); err != nil {
 		s.refuse(err, done, token)
@@ -18,6 +19,10 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 	}
 	if m.Destination.IsComposite() {
 		return s.publishAll(m, done, token)
+	}
+	if retains(m) {
+		s.publishRetained(m, done, token)
+		return s.throttled(nil)
 	}
 	if s.b.logged(m) {
 		s.commit(store.Request{
@@ -49,18 +54,18 @@ func (s *Session) refuse(err error, done Done, token uint64) {
 // admit checks what m must be to be taken.
 func (s *Session) admit(m *message.Message) error {
 	d := m.Destination
-	op := "send to " + d.String()
+	refuse := func(c Code, format string, args ...any) error { return fail(c, "send to "+d.String(), format, args...) }
 	switch {
 	case d.IsZero():
 		return fail(CodeInvalid, "send", "no destination")
 	case len(m.Raw()) > s.b.o.MaxMessage:
-		return fail(CodeTooLarge, op, "the message has %d bytes, the limit is %d (limits.maxMessage)", len(m.Raw()), s.b.o.MaxMessage)
+		return refuse(CodeTooLarge, "the message has %d bytes, the limit is %d (limits.maxMessage)", len(m.Raw()), s.b.o.MaxMessage)
 	case d.Kind.IsTemp() && !s.b.tempExists(d):
-		return fail(CodeNotFound, op, "the temporary destination does not exist any more: its connection has ended")
+		return refuse(CodeNotFound, "the temporary destination does not exist any more: its connection has ended")
 	case message.IsPattern(d.Name):
-		return fail(CodeInvalid, op, "a wildcard can't be sent to; name one destination, or several separated by commas")
+		return refuse(CodeInvalid, "a wildcard can't be sent to; name one destination, or several separated by commas")
 	}
-	return nil
+	return s.maySend(d)
 }
 
 // logged reports whether m has to go through the log: it is persistent, and
@@ -69,7 +74,7 @@ func (b *Broker) logged(m *message.Message) bool {
 	switch {
 	case !m.Durable || m.Destination.Kind.IsTemp():
 		return false
-	case m.Destination.Kind.IsQueue():
+	case m.Destination.Kind.IsQueue(), m.Retain:
 		return true
 	}
 	return len(b.topics.Routes(m.Destination.Name).Bindings) > 0
@@ -89,7 +94,7 @@ func (b *Broker) route(m *message.Message) (slow *topic.Subscriber) {
 		b.ensure(d).EnqueueTransient(m)
 		return nil
 	}
-	r := b.topics.Routes(d.Name)
+	r := b.table(d.Kind).Routes(d.Name)
 	for _, to := range r.Bindings {
 		if to.Filter == nil || to.Filter.Matches(m) {
 			to.Queue.EnqueueTransient(m)
@@ -121,6 +126,9 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 // publishOps returns the ops that send msgs.
 func (b *Broker) publishOps(ops []store.Op, msgs []*message.Message) []store.Op {
 	for _, m := range msgs {
+		if retains(m) && !m.Durable {
+			ops = append(ops, store.Op{Kind: store.OpState, N: uint32(b.retained.kind()), Data: m.Raw()})
+		}
 		kind := store.OpTransient
 		if b.logged(m) {
 			kind = store.OpPublish

@@ -5,6 +5,7 @@ import (
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
+	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/topic"
 )
@@ -86,22 +87,60 @@ func (b *Broker) ensure(d message.Destination) *queue.Queue {
 // patternConsumer follows the queues that a pattern names, those that are
 // made later too.
 type patternConsumer struct {
+	s       *Session
 	pattern message.Destination
 	c       *queue.Consumer
 	sub     Subscription
 	filter  queue.Filter
+
+	mu       sync.Mutex
+	attached map[*queue.Queue]struct{}
 }
 
 func (p *patternConsumer) selects(d message.Destination) bool {
 	return d.Kind == p.pattern.Kind && message.Matches(p.pattern.Name, d.Name)
 }
 
+// attach makes p's consumer one of q's, if its user may read q and it isn't
+// one already.
 func (p *patternConsumer) attach(q *queue.Queue) {
-	if p.sub.Browse {
-		q.Browse(p.c, p.filter)
+	if !p.mayRead(q) || !p.mark(q) {
 		return
 	}
-	q.Subscribe(p.c, p.filter, p.sub.Priority, p.sub.Exclusive)
+	if p.sub.Browse {
+		q.Browse(p.c, p.filter)
+	} else {
+		q.Subscribe(p.c, p.filter, p.sub.Priority, p.sub.Exclusive)
+	}
+	if !p.mayRead(q) { // the right was lost meanwhile, and recheck came too early
+		p.detach(q)
+	}
+}
+
+func (p *patternConsumer) mark(q *queue.Queue) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.attached[q]; ok {
+		return false
+	}
+	if p.attached == nil {
+		p.attached = make(map[*queue.Queue]struct{})
+	}
+	p.attached[q] = struct{}{}
+	return true
+}
+
+func (p *patternConsumer) detach(q *queue.Queue) {
+	p.mu.Lock()
+	delete(p.attached, q)
+	p.mu.Unlock()
+	q.Detach(p.c)
+}
+
+// mayRead reports whether the subscriber may read q. A subscription to one
+// destination was asked for that before; a pattern is for what it selects.
+func (p *patternConsumer) mayRead(q *queue.Queue) bool {
+	return p.pattern == q.Destination() || p.s.allowed(q.Destination()).Has(security.Read)
 }
 
 // follow attaches p to every queue that its pattern names.

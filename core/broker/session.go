@@ -9,6 +9,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/topic"
 )
 
 // Session is one authenticated client connection. One goroutine calls it:
@@ -18,6 +19,7 @@ type Session struct {
 	b        *Broker
 	req      ConnectRequest
 	clientID string
+	userID   string // of its messages
 	serial   uint64 // names the session to administrators
 	since    time.Time
 
@@ -29,10 +31,15 @@ type Session struct {
 
 	// Owned by the reader.
 	temps int // temporary destinations made so far
+	sends sendRight
+
+	rights rights
+	denied atomic.Bool // something was, and is in the log
 
 	mu        sync.Mutex
 	consumers map[*queue.Consumer]Subscription
 	temp      map[message.Destination]struct{}
+	wild      map[*topic.Subscriber]struct{} // subscriptions to patterns of topics
 	open      map[*Transaction]struct{}
 	closed    bool
 }
@@ -47,6 +54,9 @@ func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
 		id := b.NewID()
 		s.clientID = fmt.Sprintf("ID:%s-%x-%d", b.o.Name, id.Hi, id.Lo)
 	}
+	if err := s.authenticate(); err != nil {
+		return nil, err
+	}
 	older, err := b.register(s)
 	if err != nil {
 		return nil, err
@@ -56,6 +66,7 @@ func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
 		older.Close()
 	}
 	b.counts.connects.Add(1)
+	b.expiry.watch(s)
 	return s, nil
 }
 
@@ -70,6 +81,9 @@ func (b *Broker) register(s *Session) (older *Session, err error) {
 		if older != nil && !s.req.TakeOver {
 			return nil, fail(CodeExists, "connect", "client id %q is connected already from %v; "+
 				"end that connection, or use another client id", s.clientID, older.req.Remote)
+		}
+		if older != nil && older.userName() != s.userName() {
+			return nil, fail(CodeForbidden, "connect", "client id %q is in use by another user", s.clientID)
 		}
 		b.clients[s.clientID] = s
 	}
@@ -111,6 +125,9 @@ func (s *Session) CreateTemp(k message.Kind) (message.Destination, error) {
 	}
 	s.temps++
 	d := message.Destination{Kind: k, Name: fmt.Sprintf("%s:%d", s.tempPrefix(), s.temps)}
+	if err := s.mayCreateTemp(d); err != nil {
+		return message.Destination{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -18,6 +18,9 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 	if err != nil {
 		return nil, fail(CodeInvalid, op, "%w", err)
 	}
+	if err := s.maySubscribe(ds, &sub); err != nil {
+		return nil, err
+	}
 	var ends []func()
 	c := s.newConsumer(sub, func() {
 		for _, end := range ends {
@@ -35,6 +38,11 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 	if !s.own(c, sub) {
 		c.Close()
 		return nil, errClosed
+	}
+	// A reload between the question above and here has not seen the consumer.
+	if err := s.maySubscribe(ds, &sub); err != nil {
+		c.Close()
+		return nil, err
 	}
 	if !sub.Paused {
 		c.Start()
@@ -112,16 +120,43 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 		}
 		return join(end, release), nil
 	case d.Kind.IsTopic():
-		t := topic.NewSubscriber(c, filter, s.b.o.Limits)
-		s.b.topics.Subscribe(d.Name, t)
-		return join(end, func() { s.b.topics.Unsubscribe(d.Name, t) }), nil
+		return join(end, s.listen(c, d, filter)), nil
 	}
-	p := &patternConsumer{pattern: d, c: c, sub: sub, filter: filter}
+	p := &patternConsumer{s: s, pattern: d, c: c, sub: sub, filter: filter}
 	if message.IsPattern(d.Name) {
 		return join(end, s.b.follow(p)), nil
 	}
-	p.attach(s.b.ensure(d))
+	q, err := s.ensureBound(d)
+	if err != nil {
+		end()
+		return nil, refused(err, "subscribe to "+d.String())
+	}
+	p.attach(q)
 	return end, nil
+}
+
+// listen subscribes c to a topic or a pattern of topics.
+func (s *Session) listen(c *queue.Consumer, d message.Destination, filter queue.Filter) (stop func()) {
+	table := s.b.table(d.Kind)
+	if s.b.o.Security == nil || !message.IsPattern(d.Name) {
+		t := topic.NewSubscriber(c, filter, s.b.o.Limits)
+		table.Subscribe(d.Name, t)
+		return func() { table.Unsubscribe(d.Name, t) }
+	}
+	t := topic.NewSubscriber(c, readable{s, filter}, s.b.o.Limits)
+	s.mu.Lock()
+	if s.wild == nil {
+		s.wild = make(map[*topic.Subscriber]struct{})
+	}
+	s.wild[t] = struct{}{}
+	s.mu.Unlock()
+	table.Subscribe(d.Name, t)
+	return func() {
+		table.Unsubscribe(d.Name, t)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.wild, t)
+	}
 }
 
 func join(a, b func()) func() {
@@ -136,10 +171,16 @@ func join(a, b func()) func() {
 func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release func(), err error) {
 	spec := durableSpec{
 		ClientID: s.clientID, Name: sub.Durable, Pattern: sub.Destination.Name, Selector: sub.Selector,
-		NoLocal: sub.NoLocal, Shared: sub.Shared,
+		NoLocal: sub.NoLocal, Shared: sub.Shared, Owner: s.userName(),
 	}
 	op := "subscribe to " + sub.Destination.String() + " as " + sub.Durable
 	d := s.b.queues.durable(spec.key())
+	if d != nil {
+		if err := s.mayUse(d, op); err != nil {
+			return nil, err
+		}
+		spec.Owner = d.spec.Owner
+	}
 	if d == nil || d.spec != spec {
 		if d != nil && d.inUse() {
 			return nil, fail(CodeInUse, op, "the durable subscription is in use with another topic or selector")
@@ -195,6 +236,9 @@ func (s *Session) DeleteDurable(name string) error {
 	d := s.b.queues.durable(durableKey{s.clientID, name})
 	if d == nil {
 		return fail(CodeNotFound, op, "client id %q has none of that name", s.clientID)
+	}
+	if err := s.mayUse(d, op); err != nil {
+		return err
 	}
 	if d.inUse() {
 		return fail(CodeInUse, op, "it has an active consumer; end that one first")

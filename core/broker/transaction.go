@@ -48,6 +48,7 @@ func (t *Transaction) Publish(m *message.Message) error {
 	if t.finished {
 		return errFinished
 	}
+	m = t.s.stamp(m)
 	if err := t.s.admit(m); err != nil {
 		return err
 	}
