@@ -37,8 +37,6 @@ type Options struct {
 	PopulateUserID bool
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
-	Retained       RetainedLimits     // what topics remember
-	Converters     message.Converters // of the protocols that are served [the hub's own]
 }
 
 // Policy is what holds for the destinations that a pattern names.
@@ -69,12 +67,6 @@ func (o Options) withDefaults() Options {
 	if o.BlockedWarning == 0 {
 		o.BlockedWarning = 5 * time.Second
 	}
-	if o.Retained.Messages == 0 {
-		o.Retained.Messages = 100_000
-	}
-	if o.Retained.Bytes == 0 {
-		o.Retained.Bytes = 64 << 20
-	}
 	o.Store.Dir, o.Store.Logger = o.Dir, o.Logger
 	return o
 }
@@ -96,8 +88,6 @@ type Broker struct {
 	serials atomic.Uint64 // sessions so far
 	noLocal atomic.Int64  // subscriptions that leave out their own messages
 	machine machine
-
-	retained *retained
 	counts  counts
 
 	mu       sync.Mutex
@@ -114,8 +104,6 @@ func Open(o Options) (*Broker, error) {
 		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session),
 	}
 	b.machine.b = b
-	b.retained = newRetained(b)
-	b.machine.addPart(b.retained)
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b

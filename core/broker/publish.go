@@ -20,10 +20,6 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 	if m.Destination.IsComposite() {
 		return s.publishAll(m, done, token)
 	}
-	if retains(m) {
-		s.publishRetained(m, done, token)
-		return s.throttled(nil)
-	}
 	if s.b.logged(m) {
 		s.commit(store.Request{
 			Op:         store.Op{Kind: store.OpPublish, Msg: m},
@@ -74,7 +70,7 @@ func (b *Broker) logged(m *message.Message) bool {
 	switch {
 	case !m.Durable || m.Destination.Kind.IsTemp():
 		return false
-	case m.Destination.Kind.IsQueue(), m.Retain:
+	case m.Destination.Kind.IsQueue():
 		return true
 	}
 	return len(b.topics.Routes(m.Destination.Name).Bindings) > 0
@@ -126,9 +122,6 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 // publishOps returns the ops that send msgs.
 func (b *Broker) publishOps(ops []store.Op, msgs []*message.Message) []store.Op {
 	for _, m := range msgs {
-		if retains(m) && !m.Durable {
-			ops = append(ops, store.Op{Kind: store.OpState, N: uint32(b.retained.kind()), Data: m.Raw()})
-		}
 		kind := store.OpTransient
 		if b.logged(m) {
 			kind = store.OpPublish

@@ -126,12 +126,7 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 	if message.IsPattern(d.Name) {
 		return join(end, s.b.follow(p)), nil
 	}
-	q, err := s.ensureBound(d)
-	if err != nil {
-		end()
-		return nil, refused(err, "subscribe to "+d.String())
-	}
-	p.attach(q)
+	p.attach(s.b.ensure(d))
 	return end, nil
 }
 
