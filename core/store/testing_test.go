@@ -21,10 +21,13 @@ import (
 )
 
 // TestMain also is the process that holds a store while another one tries to
-// open it.
+// open it, and the one that is killed.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(holdDirVar); dir != "" {
 		os.Exit(holdStore(dir))
+	}
+	if dir := os.Getenv(killDirVar); dir != "" {
+		os.Exit(commitUntilKilled(dir))
 	}
 	goleak.VerifyTestMain(m)
 }
