@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/core/topic"
 )
 
@@ -35,8 +38,17 @@ type Options struct {
 	// PopulateUserID puts the authenticated user's name into messages
 	// (populateJMSXUserID).
 	PopulateUserID bool
+	// ExpirePeriod is how often expired messages are looked for that no
+	// consumer asks for [30 s].
+	ExpirePeriod time.Duration
+	// ScratchMax is how many bytes of non-persistent messages may wait on disk
+	// when memory is tight; they are gone after a restart. Without Dir there
+	// are none [10 GiB].
+	ScratchMax int64
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
+	Retained       RetainedLimits     // what topics remember
+	Converters     message.Converters // of the protocols that are served [the hub's own]
 }
 
 // Policy is what holds for the destinations that a pattern names.
@@ -64,8 +76,20 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.ExpirePeriod == 0 {
+		o.ExpirePeriod = 30 * time.Second
+	}
+	if o.ScratchMax == 0 {
+		o.ScratchMax = 10 << 30
+	}
 	if o.BlockedWarning == 0 {
 		o.BlockedWarning = 5 * time.Second
+	}
+	if o.Retained.Messages == 0 {
+		o.Retained.Messages = 100_000
+	}
+	if o.Retained.Bytes == 0 {
+		o.Retained.Bytes = 64 << 20
 	}
 	o.Store.Dir, o.Store.Logger = o.Dir, o.Logger
 	return o
@@ -88,6 +112,8 @@ type Broker struct {
 	serials atomic.Uint64 // sessions so far
 	noLocal atomic.Int64  // subscriptions that leave out their own messages
 	machine machine
+
+	retained *retained
 	counts  counts
 
 	mu       sync.Mutex
@@ -104,6 +130,8 @@ func Open(o Options) (*Broker, error) {
 		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session),
 	}
 	b.machine.b = b
+	b.retained = newRetained(b)
+	b.machine.addPart(b.retained)
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b
@@ -114,6 +142,20 @@ func Open(o Options) (*Broker, error) {
 	b.loader.start(b)
 	b.store.Start()
 	return b, nil
+}
+
+// openScratch makes the scratch area, if there is a disk. The store is open:
+// no other process uses the directory.
+func (b *Broker) openScratch() (err error) {
+	if b.o.Dir == "" {
+		return nil
+	}
+	fs := b.o.Store.FS
+	if fs == nil {
+		fs = disk.OS{}
+	}
+	b.upkeep.scratch, err = store.OpenScratch(fs, filepath.Join(b.o.Dir, "scratch"), b.o.ScratchMax)
+	return err
 }
 
 // newRun returns a number that is higher in each run of a broker, and
@@ -140,8 +182,13 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.flow.stop()
 	b.expiry.stop()
+	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
-	return b.store.Close(ctx)
+	err := b.store.Close(ctx)
+	if b.upkeep.scratch != nil {
+		b.upkeep.scratch.Close()
+	}
+	return err
 }
 
 // Failed returns why the broker's store failed, nil while it works.

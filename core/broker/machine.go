@@ -21,6 +21,7 @@ type machine struct {
 	touched []*queue.Queue // to be pumped
 	listed  []*queue.Queue // to be frozen
 	parts   map[uint32]part
+	virtual map[*queue.Queue]*topic.Binding // queues bound to virtual topics
 }
 
 // Apply implements store.Machine.
@@ -69,6 +70,9 @@ func (m *machine) publish(msg *message.Message) {
 		m.touch(q)
 		return
 	}
+	if retains(msg) {
+		m.b.retained.set(msg)
+	}
 	r := m.b.topics.Routes(d.Name)
 	n := 0
 	for _, to := range r.Bindings {
@@ -101,6 +105,7 @@ func (m *machine) number(q *queue.Queue) {
 	m.b.queues.mu.Lock()
 	m.b.queues.byID[m.nextID] = q
 	m.b.queues.mu.Unlock()
+	m.bindVirtual(q)
 	m.list(q)
 }
 
@@ -130,6 +135,7 @@ func (m *machine) delete(id uint64) {
 		delete(m.b.queues.byName, q.Destination())
 	}
 	m.b.queues.mu.Unlock()
+	m.unbindVirtual(q)
 	q.ApplyDelete()
 	m.list(q)
 }
@@ -154,6 +160,9 @@ func (m *machine) bind(spec durableSpec, q *queue.Queue) {
 	m.b.queues.durables[spec.key()] = d
 	m.b.queues.mu.Unlock()
 	m.b.topics.Bind(d.bound)
+	if spec.NoLocal {
+		m.b.noLocal.Add(1) // as long as it exists: its owner may publish while it has no consumer
+	}
 }
 
 func (m *machine) unsubscribe(id uint64) {
@@ -172,6 +181,9 @@ func (m *machine) unsubscribe(id uint64) {
 	m.b.queues.mu.Unlock()
 	if gone != nil {
 		m.b.topics.Unbind(gone.bound)
+		if gone.spec.NoLocal {
+			m.b.noLocal.Add(-1)
+		}
 	}
 	m.delete(id)
 }
@@ -188,7 +200,7 @@ func (m *machine) Settle() {
 
 // Freeze implements store.Machine.
 func (m *machine) Freeze() store.Frozen {
-	f := &frozen{}
+	f := &frozen{b: m.b}
 	if m.idDirty {
 		f.nextID, m.idDirty = m.nextID, false
 	}
@@ -208,6 +220,7 @@ func (m *machine) Freeze() store.Frozen {
 
 // frozen is the state's changes at a checkpoint.
 type frozen struct {
+	b      *Broker
 	nextID uint64 // 0: unchanged
 	queues []*queue.Frozen
 	parts  []stateChange
@@ -242,6 +255,9 @@ func (f *frozen) Written() {
 	for _, q := range f.queues {
 		q.Written()
 	}
+	if f.b.budget.Tight() {
+		f.b.Pressed() // more can be let go now
+	}
 }
 
 // Load implements store.Machine.
@@ -253,18 +269,15 @@ func (m *machine) Load(p pages.Store) error {
 		return err
 	}
 	err := p.Scan(store.ChunkPrefix, func(key, value []byte) error {
-		id, lane, _, ok := store.ParseChunkKey(key)
+		id, lane, chunk, ok := store.ParseChunkKey(key)
 		q := m.b.queues.byID[id]
 		if !ok || q == nil {
 			return fmt.Errorf("page directory of an unknown queue: key %x", key)
 		}
-		return q.RestoreChunk(lane, value)
+		return q.RestoreChunk(lane, chunk, value)
 	})
 	if err != nil {
 		return err
-	}
-	for _, q := range m.b.queues.byID {
-		q.Restored()
 	}
 	return m.loadParts(p)
 }
@@ -296,6 +309,7 @@ func (m *machine) loadQueue(key, value []byte) error {
 	m.b.queues.byID[id] = q
 	if len(q.Extra) == 0 {
 		m.b.queues.byName[q.Destination()] = q
+		m.bindVirtual(q)
 		return nil
 	}
 	spec, err := parseDurable(q.Extra)

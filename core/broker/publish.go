@@ -20,6 +20,10 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 	if m.Destination.IsComposite() {
 		return s.publishAll(m, done, token)
 	}
+	if retains(m) {
+		s.publishRetained(m, done, token)
+		return s.throttled(nil)
+	}
 	if s.b.logged(m) {
 		s.commit(store.Request{
 			Op:         store.Op{Kind: store.OpPublish, Msg: m},
@@ -58,6 +62,8 @@ func (s *Session) admit(m *message.Message) error {
 		return refuse(CodeTooLarge, "the message has %d bytes, the limit is %d (limits.maxMessage)", len(m.Raw()), s.b.o.MaxMessage)
 	case d.Kind.IsTemp() && !s.b.tempExists(d):
 		return refuse(CodeNotFound, "the temporary destination does not exist any more: its connection has ended")
+	case retains(m) && !s.b.emptyBody(m) && !s.b.retained.room(m, s.b.o.Retained):
+		return refuse(CodeLimit, "topics remember as many messages or bytes as they may (retained.messages, retained.bytes)")
 	case message.IsPattern(d.Name):
 		return refuse(CodeInvalid, "a wildcard can't be sent to; name one destination, or several separated by commas")
 	}
@@ -70,7 +76,7 @@ func (b *Broker) logged(m *message.Message) bool {
 	switch {
 	case !m.Durable || m.Destination.Kind.IsTemp():
 		return false
-	case m.Destination.Kind.IsQueue():
+	case m.Destination.Kind.IsQueue(), m.Retain:
 		return true
 	}
 	return len(b.topics.Routes(m.Destination.Name).Bindings) > 0
@@ -122,6 +128,9 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 // publishOps returns the ops that send msgs.
 func (b *Broker) publishOps(ops []store.Op, msgs []*message.Message) []store.Op {
 	for _, m := range msgs {
+		if retains(m) && !m.Durable {
+			ops = append(ops, store.Op{Kind: store.OpState, N: uint32(b.retained.kind()), Data: m.Raw()})
+		}
 		kind := store.OpTransient
 		if b.logged(m) {
 			kind = store.OpPublish

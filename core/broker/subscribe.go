@@ -120,22 +120,34 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 		}
 		return join(end, release), nil
 	case d.Kind.IsTopic():
-		return join(end, s.listen(c, d, filter)), nil
+		return join(end, s.listen(c, d, filter, sub.Retroactive)), nil
 	}
 	p := &patternConsumer{s: s, pattern: d, c: c, sub: sub, filter: filter}
 	if message.IsPattern(d.Name) {
 		return join(end, s.b.follow(p)), nil
 	}
-	p.attach(s.b.ensure(d))
+	q, err := s.ensureBound(d)
+	if err != nil {
+		end()
+		return nil, refused(err, "subscribe to "+d.String())
+	}
+	p.attach(q)
 	return end, nil
 }
 
-// listen subscribes c to a topic or a pattern of topics.
-func (s *Session) listen(c *queue.Consumer, d message.Destination, filter queue.Filter) (stop func()) {
+// listen subscribes c to a topic or a pattern of topics; a retroactive
+// consumer gets what they remember, too.
+func (s *Session) listen(c *queue.Consumer, d message.Destination, filter queue.Filter, retroactive bool) (stop func()) {
 	table := s.b.table(d.Kind)
+	remembered := func(t *topic.Subscriber) {
+		if retroactive && d.Kind == message.KindTopic {
+			t.Recover(s.b.retained.match(d.Name))
+		}
+	}
 	if s.b.o.Security == nil || !message.IsPattern(d.Name) {
 		t := topic.NewSubscriber(c, filter, s.b.o.Limits)
 		table.Subscribe(d.Name, t)
+		remembered(t)
 		return func() { table.Unsubscribe(d.Name, t) }
 	}
 	t := topic.NewSubscriber(c, readable{s, filter}, s.b.o.Limits)
@@ -146,6 +158,7 @@ func (s *Session) listen(c *queue.Consumer, d message.Destination, filter queue.
 	s.wild[t] = struct{}{}
 	s.mu.Unlock()
 	table.Subscribe(d.Name, t)
+	remembered(t)
 	return func() {
 		table.Unsubscribe(d.Name, t)
 		s.mu.Lock()
@@ -190,16 +203,8 @@ func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release fu
 	if !d.use(sub.Shared) {
 		return nil, fail(CodeInUse, op, "the durable subscription has an active consumer; end that one first")
 	}
-	if spec.NoLocal {
-		s.b.noLocal.Add(1)
-	}
 	d.queue.Subscribe(c, nil, sub.Priority, sub.Exclusive)
-	return func() {
-		d.unuse()
-		if spec.NoLocal {
-			s.b.noLocal.Add(-1)
-		}
-	}, nil
+	return d.unuse, nil
 }
 
 func (d *durable) inUse() bool {

@@ -28,6 +28,7 @@ type Subscriber struct {
 	pending []*message.Message // oldest first, from head on
 	head    int
 	bytes   int
+	extra   int // of pending: recovered messages, which no limit drops
 	ended   bool
 	dropped uint64
 	moved   uint64 // deliveries that pending messages made: progress
@@ -55,7 +56,7 @@ func (s *Subscriber) Publish(m *message.Message) (slow bool) {
 	}
 	s.pending = append(s.pending, m)
 	s.bytes += m.Size()
-	for s.waiting() > s.limits.Pending || s.bytes > s.limits.Unsettled && s.waiting() > 1 {
+	for s.waiting()-s.extra > s.limits.Pending || s.extra == 0 && s.bytes > s.limits.Unsettled && s.waiting() > 1 {
 		s.pop()
 		s.dropped++
 	}
@@ -65,12 +66,13 @@ func (s *Subscriber) Publish(m *message.Message) (slow bool) {
 func (s *Subscriber) waiting() int { return len(s.pending) - s.head }
 
 func (s *Subscriber) full() bool {
-	return s.waiting() > s.limits.Pending/2 || s.bytes > s.limits.Unsettled/2
+	return s.waiting()-s.extra > s.limits.Pending/2 || s.bytes > s.limits.Unsettled/2
 }
 
 // pop removes the oldest waiting message.
 func (s *Subscriber) pop() {
 	s.bytes -= s.pending[s.head].Size()
+	s.extra = max(0, s.extra-1)
 	s.pending[s.head] = nil
 	if s.head++; s.head == len(s.pending) {
 		s.pending, s.head = s.pending[:0], 0
@@ -82,6 +84,25 @@ func (s *Subscriber) pop() {
 		clear(s.pending[n:])
 		s.pending, s.head = s.pending[:n], 0
 	}
+}
+
+// Recover delivers what the topic remembers from before the subscription.
+// However many there are, none is dropped.
+func (s *Subscriber) Recover(msgs []*message.Message) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	for _, m := range msgs {
+		if s.filter == nil || s.filter.Matches(m) {
+			s.pending = append(s.pending, m)
+			s.bytes += m.Size()
+			s.extra++
+		}
+	}
+	s.mu.Unlock()
+	s.Dispatch()
 }
 
 // Dispatch implements queue.Feeder.
