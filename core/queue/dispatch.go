@@ -174,6 +174,7 @@ func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
 	k.take()
 	q.free.Add(-1)
 	q.counters.Dispatched++
+	q.turn = q.following
 	if k.seq&pageMask == 0 {
 		q.prefetch(after, k.lane, k.seq)
 	}
@@ -227,7 +228,7 @@ func (q *Queue) pick() *attachment {
 		q.starved = !open
 		return nil
 	}
-	q.turn = (bestAt + 1) % n
+	q.following = (bestAt + 1) % n // the turn passes on when it got something
 	return best
 }
 

@@ -31,6 +31,7 @@ type Queue struct {
 	consumers []*attachment
 	browsers  []*browser
 	turn      int    // the consumer to be asked first
+	following int    // the consumer to be asked first once the one just picked has got something
 	round     uint64 // of dispatching, for attachment.spent
 	starved   bool   // no consumer was ready: only they can change that
 	paused    bool
