@@ -105,6 +105,7 @@ type Broker struct {
 	queues     registry
 	loader     loader
 	flow       flow
+	upkeep     upkeep
 	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
@@ -135,11 +136,17 @@ func Open(o Options) (*Broker, error) {
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b
+	b.loader.init(b)
+	b.upkeep.init(b)
 	var err error
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
 	}
-	b.loader.start(b)
+	if err := b.openScratch(); err != nil {
+		return nil, errors.Join(err, b.store.Close(context.Background()))
+	}
+	b.loader.start()
+	b.upkeep.start()
 	b.store.Start()
 	return b, nil
 }

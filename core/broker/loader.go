@@ -6,8 +6,8 @@ import (
 	"github.com/entrepot-mq/entrepot/core/queue"
 )
 
-// loader reads pages from the page store, so that nobody waits for a disk
-// under a queue's lock.
+// loader reads pages from the page store and the scratch area, so that nobody
+// waits for a disk under a queue's lock.
 type loader struct {
 	b       *Broker
 	mu      sync.Mutex
@@ -26,9 +26,13 @@ type loadRequest struct {
 // readers is how many pages are read at a time.
 const readers = 2
 
-func (l *loader) start(b *Broker) {
+// init lets requests come, which wait until start.
+func (l *loader) init(b *Broker) {
 	l.b = b
 	l.wake.L = &l.mu
+}
+
+func (l *loader) start() {
 	for range readers {
 		l.wg.Go(l.run)
 	}
@@ -56,9 +60,7 @@ func (l *loader) run() {
 			l.waiting = nil
 		}
 		l.mu.Unlock()
-		if err := r.q.LoadPage(l.b.store.Pages(), r.lane, r.seq); err != nil {
-			l.b.store.Fail(err)
-		}
+		l.b.unread(r.q.LoadPage(l.b.store.Pages(), r.lane, r.seq))
 	}
 }
 

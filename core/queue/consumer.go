@@ -51,9 +51,12 @@ type Broker interface {
 	Commit(r store.Request)
 	// Reject ends messages that were refused: by the dead-letter policy of q.
 	Reject(q *Queue, d []Held, reason string, done store.Done, token uint64)
-	// Load brings messages of a page into memory, from seq on, and calls
-	// q.Loaded.
+	// Load has q.LoadPage called in the background.
 	Load(q *Queue, lane uint8, seq uint64)
+	// Pressed says that memory is tight: Relieve should be called on the
+	// queues. It is called with locks held, possibly for each message, and
+	// only takes a note.
+	Pressed()
 	// NowMs is the time in milliseconds since the Unix epoch.
 	NowMs() int64
 }
@@ -85,10 +88,11 @@ type Consumer struct {
 	credit    uint32 // without window
 	started   bool
 	closed    bool
+	browsing  int // queues that have not been seen to their end, or may still be added
 	unsettled uint32
 	last      uint64 // tag of the latest delivery
 	held      heldRing
-	sizes     sizeRing // instead of held, for deliveries that nothing waits for
+	loose     int // bytes of unsettled deliveries that nobody keeps
 	feeders   []Feeder
 }
 
@@ -104,13 +108,19 @@ type ConsumerOptions struct {
 
 // NewConsumer returns a consumer that nothing feeds yet.
 func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
-	return &Consumer{
+	c := &Consumer{
 		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, browse: o.Browse,
 		started: !o.Paused, onClose: o.OnClose,
 	}
+	if o.Paused {
+		c.browsing = 1 // until Start
+	}
+	return c
 }
 
-// AddFeeder makes f a source of c's messages. A closed consumer refuses.
+// AddFeeder makes f a source of c's messages. A closed consumer refuses. f
+// is detached when c is closed; if that can come before f knows c, f has to
+// ask Closed with its own lock held.
 func (c *Consumer) AddFeeder(f Feeder) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,6 +129,13 @@ func (c *Consumer) AddFeeder(f Feeder) bool {
 	}
 	c.feeders = append(c.feeders, f)
 	return true
+}
+
+// Closed reports whether c has ended: it is never ready again.
+func (c *Consumer) Closed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // Grant adds credit to a consumer without window.
@@ -132,6 +149,9 @@ func (c *Consumer) Grant(credit uint32) {
 // Start lets a consumer that was made paused receive.
 func (c *Consumer) Start() {
 	c.mu.Lock()
+	if c.browse && !c.started {
+		c.browsed() // no more queues follow
+	}
 	c.started = true
 	c.mu.Unlock()
 	c.feed()
@@ -165,27 +185,62 @@ func (c *Consumer) Ready() bool {
 	return c.ready()
 }
 
-func (c *Consumer) spend() {
+// spend uses up credit for the delivery of h, which is numbered.
+func (c *Consumer) spend(h held) (tag uint64) {
 	c.unsettled++
 	if c.window == 0 {
 		c.credit--
 	}
 	c.last++
+	c.held.push(h)
+	if h.q == nil {
+		c.loose += int(h.pos)
+	}
+	return c.last
+}
+
+// end notes that h is settled.
+func (c *Consumer) end(h held) {
+	c.unsettled--
+	if h.q == nil {
+		c.loose -= int(h.pos)
+	}
+}
+
+// unend takes end back.
+func (c *Consumer) unend(h held) {
+	c.unsettled++
+	if h.q == nil {
+		c.loose += int(h.pos)
+	}
 }
 
 // deliver hands over what q holds at pos, if there is credit.
-func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts uint32, again bool) bool {
+func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ready() {
 		return false
 	}
-	c.spend()
-	c.held.push(held{q: q, pos: pos, msg: m})
-	c.target.Deliver(Delivery{
-		Consumer: c, Message: m, Tag: c.last, Redeliveries: attempts + m.Redeliveries, Redelivered: again || attempts > 0,
-	})
+	c.hand(held{q: q, pos: pos, msg: m}, m, attempts)
 	return true
+}
+
+// show hands over a copy of what a queue keeps.
+func (c *Consumer) show(m *message.Message, attempts uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ready() {
+		return false
+	}
+	c.hand(held{pos: uint64(m.Size())}, m, attempts)
+	return true
+}
+
+func (c *Consumer) hand(h held, m *message.Message, attempts uint32) {
+	c.target.Deliver(Delivery{
+		Consumer: c, Message: m, Tag: c.spend(h), Redeliveries: attempts + m.Redeliveries, Redelivered: attempts > 0,
+	})
 }
 
 // Offer hands over a message that is kept nowhere: settling it only gives
@@ -193,20 +248,31 @@ func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts ui
 func (c *Consumer) Offer(m *message.Message, maxBytes int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ready() || c.sizes.bytes > maxBytes {
+	if !c.ready() || c.loose > maxBytes {
 		return false
 	}
-	c.spend()
-	c.sizes.push(m.Size())
-	c.target.Deliver(Delivery{Consumer: c, Message: m, Tag: c.last})
+	c.target.Deliver(Delivery{Consumer: c, Message: m, Tag: c.spend(held{pos: uint64(m.Size())})})
 	return true
 }
 
-// endBrowse tells a browser that it has seen all.
+// beginBrowse says that one more queue is to be seen.
+func (c *Consumer) beginBrowse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.browsing++
+}
+
+// endBrowse says that one queue was seen to its end.
 func (c *Consumer) endBrowse() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed {
+	c.browsed()
+}
+
+// browsed tells a browser once that it has seen all of its queues. Called
+// with c.mu held.
+func (c *Consumer) browsed() {
+	if c.browsing--; c.browsing == 0 && !c.closed {
 		c.target.Deliver(Delivery{Consumer: c, BrowseEnd: true})
 	}
 }
@@ -215,17 +281,9 @@ func (c *Consumer) endBrowse() {
 // unknown or settled tag it returns ErrNoDelivery, and done is not called.
 func (c *Consumer) Settle(tag uint64, o Outcome, done store.Done, token uint64) error {
 	c.mu.Lock()
-	if c.sizes.used {
-		ok := c.sizes.settle(tag)
-		if ok {
-			c.unsettled--
-		}
-		c.mu.Unlock()
-		return c.settledUntracked(ok, done, token)
-	}
 	h, ok := c.held.take(tag, heldOpen, heldSettled)
 	if ok {
-		c.unsettled--
+		c.end(h)
 	}
 	c.mu.Unlock()
 	if !ok {
@@ -240,34 +298,19 @@ func (c *Consumer) Settle(tag uint64, o Outcome, done store.Done, token uint64) 
 // nothing to settle it returns ErrNoDelivery.
 func (c *Consumer) SettleThrough(tag uint64, o Outcome, done store.Done, token uint64) error {
 	c.mu.Lock()
-	if c.sizes.used {
-		n := c.sizes.settleThrough(tag)
-		c.unsettled -= uint32(n)
-		c.mu.Unlock()
-		return c.settledUntracked(n > 0, done, token)
-	}
-	var buf [16]held
+	var buf [16]taken
 	all := c.held.takeThrough(buf[:0], tag, heldSettled)
-	c.unsettled -= uint32(len(all))
+	for _, t := range all {
+		c.end(t.held)
+	}
 	c.mu.Unlock()
 	switch len(all) {
 	case 0:
 		return ErrNoDelivery
 	case 1:
-		c.finish(all[0], o, done, token)
+		c.finish(all[0].held, o, done, token)
 	default:
 		c.finishAll(all, o, done, token)
-	}
-	c.feed()
-	return nil
-}
-
-func (c *Consumer) settledUntracked(ok bool, done store.Done, token uint64) error {
-	if !ok {
-		return ErrNoDelivery
-	}
-	if done != nil {
-		c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
 	}
 	c.feed()
 	return nil
@@ -285,7 +328,7 @@ func (c *Consumer) Close() {
 	feeders := c.feeders
 	c.feeders = nil
 	all := c.held.takeThrough(nil, c.last, heldSettled)
-	c.unsettled = 0
+	c.unsettled, c.loose = 0, 0
 	c.mu.Unlock()
 	for _, f := range feeders {
 		f.Detach(c)
@@ -307,10 +350,8 @@ func (c *Consumer) Unsettled() int {
 
 // finish carries out the outcome of one delivery.
 func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
-	if h.q == nil { // browsed
-		if done != nil {
-			c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
-		}
+	if h.q == nil {
+		c.tell(done, token)
 		return
 	}
 	switch o {
@@ -332,52 +373,56 @@ func (c *Consumer) tell(done store.Done, token uint64) {
 	}
 }
 
-// finishAll carries out the outcome of several deliveries as one record.
-func (c *Consumer) finishAll(all []held, o Outcome, done store.Done, token uint64) {
+// finishAll carries out the outcome of several deliveries as one record, or
+// for rejected ones as one for each queue.
+func (c *Consumer) finishAll(all []taken, o Outcome, done store.Done, token uint64) {
 	if o == Rejected {
-		for len(all) > 0 {
-			q := all[0].q
-			var ds []Held
-			rest := all[:0:0]
-			for _, h := range all {
-				if h.q == q {
-					ds = append(ds, Held{h.pos, h.msg})
-				} else {
-					rest = append(rest, h)
-				}
-			}
-			all = rest
-			if len(all) > 0 {
-				c.broker.Reject(q, ds, RejectedByConsumer, nil, 0)
-			} else {
-				c.broker.Reject(q, ds, RejectedByConsumer, done, token)
-			}
-		}
+		c.rejectAll(all, done, token)
 		return
 	}
-	ops := settleOps(nil, all, o)
-	if len(ops) > 0 {
+	if ops := settleOps(nil, all, o); len(ops) > 0 {
 		c.broker.Commit(store.Request{Ops: ops, Durability: ackDurability(done), Done: done, Token: token})
-	} else {
-		c.tell(done, token)
+		return
 	}
+	c.tell(done, token)
+}
+
+// rejectAll rejects the deliveries of each queue; the last one's record tells
+// done, since records complete in order.
+func (c *Consumer) rejectAll(all []taken, done store.Done, token uint64) {
+	var queues []*Queue
+	byQueue := make(map[*Queue][]Held)
+	for _, t := range all {
+		if t.q == nil {
+			continue
+		}
+		if byQueue[t.q] == nil {
+			queues = append(queues, t.q)
+		}
+		byQueue[t.q] = append(byQueue[t.q], Held{t.pos, t.msg})
+	}
+	for i, q := range queues {
+		if i == len(queues)-1 {
+			c.broker.Reject(q, byQueue[q], RejectedByConsumer, done, token)
+			return
+		}
+		c.broker.Reject(q, byQueue[q], RejectedByConsumer, nil, 0)
+	}
+	c.tell(done, token)
 }
 
 // settleOps carries out o for transient messages at once, and returns what
 // the log has to know of durable ones.
-func settleOps(ops []store.Op, all []held, o Outcome) []store.Op {
-	for _, h := range all {
-		switch {
-		case h.q == nil:
-		case o == Released:
-			h.q.release(h.pos)
-		case isTransient(h.pos):
-			h.q.settleTransient(h.pos, o)
-		case o == Modified:
-			ops = append(ops, h.q.attemptOp(h.pos))
-		default:
-			ops = appendAck(ops, h.q.ID(), h.pos)
+func settleOps(ops []store.Op, all []taken, o Outcome) []store.Op {
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].q == all[0].q {
+			n++
 		}
+		if q := all[0].q; q != nil {
+			ops = q.settle(ops, all[:n], o)
+		}
+		all = all[n:]
 	}
 	return ops
 }

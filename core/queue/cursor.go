@@ -1,12 +1,9 @@
 package queue
 
-import (
-	"container/heap"
+import "github.com/entrepot-mq/entrepot/core/message"
 
-	"github.com/entrepot-mq/entrepot/core/message"
-)
-
-// Filter selects messages; nil selects all.
+// Filter selects messages; nil selects all. Consumers whose filters are equal
+// (==) share a cursor, so the dynamic type must be comparable.
 type Filter interface {
 	Matches(m *message.Message) bool
 }
@@ -15,37 +12,11 @@ type Filter interface {
 type cursor struct {
 	filter Filter
 	users  int
-	at     []levelCursor // parallel to Queue.levels
+	at     []levelCursor    // parallel to Queue.levels
+	until  map[*lane]uint64 // browsers: the lanes' ends when browsing began; otherwise nil
 }
 
 type levelCursor struct{ durable, transient laneCursor }
-
-// laneCursor is a position in a lane and what came back behind it.
-type laneCursor struct {
-	seq      uint64
-	returned seqHeap
-}
-
-// seqHeap is a min-heap of seqs.
-type seqHeap []uint64
-
-func (h seqHeap) Len() int           { return len(h) }
-func (h seqHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h seqHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *seqHeap) Push(x any)        { *h = append(*h, x.(uint64)) }
-func (h *seqHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
-// giveBack makes seq available again to a cursor that has passed it.
-func (c *laneCursor) giveBack(seq uint64) {
-	if seq < c.seq {
-		heap.Push(&c.returned, seq)
-	}
-}
 
 // candidate is the next message that a cursor may deliver.
 type candidate struct {
@@ -56,19 +27,128 @@ type candidate struct {
 	back bool             // from the heap of returned ones
 }
 
+// take marks the candidate as delivered.
+func (k *candidate) take() {
+	k.lane.page(k.seq).acquired |= 1 << (k.seq & pageMask)
+	k.pass()
+}
+
+// pass moves the cursor behind the candidate.
+func (k *candidate) pass() {
+	if k.back {
+		k.cur.returned.pop()
+	} else {
+		k.cur.seq = k.seq + 1
+	}
+}
+
+// next returns the first deliverable message for the cursor: higher
+// priorities first, durable and transient ones of a priority in the order in
+// which they came.
+func (c *cursor) next(q *Queue) (candidate, bool) {
+	for i, lv := range q.levels {
+		at := &c.at[i]
+		d, okD := c.peek(&at.durable, &lv.durable)
+		if lv.transient.live == 0 {
+			if okD {
+				return d, true
+			}
+			continue
+		}
+		t, okT := c.peek(&at.transient, &lv.transient)
+		switch {
+		case okT && (!okD || t.msg == nil || t.before(&d)):
+			return t, true // if its page isn't in memory, neither is its place among the durable ones
+		case okD:
+			return d, true
+		}
+	}
+	return candidate{}, false
+}
+
+// before reports whether k, transient and in memory, came before d.
+func (k *candidate) before(d *candidate) bool {
+	return k.lane.page(k.seq).win.after[k.seq&pageMask] <= d.seq
+}
+
+func (c *cursor) peek(at *laneCursor, l *lane) (candidate, bool) {
+	k, ok := at.peek(l, c.filter)
+	if ok && c.until != nil && k.seq >= c.until[l] {
+		return candidate{}, false
+	}
+	return k, ok
+}
+
+// near reports whether a cursor is at the page of that number or will soon
+// be; at returns its position in the lane.
+func (q *Queue) near(l *lane, level int, number uint64) bool {
+	within := func(c *cursor) bool {
+		at := &c.at[level].durable
+		if l.transient {
+			at = &c.at[level].transient
+		}
+		from := at.seq >> pageShift
+		return number >= from && number <= from+keepPages
+	}
+	for _, c := range q.cursors {
+		if within(c) {
+			return true
+		}
+	}
+	for _, b := range q.browsers {
+		if within(&b.cur) {
+			return true
+		}
+	}
+	return len(q.cursors) == 0 && number <= l.pages[0].number+keepPages
+}
+
+// keepPages is how many pages behind the next one to be delivered stay in
+// memory under pressure.
+const keepPages = 2 * readAhead
+
+// laneCursor is a position in a lane and what came back behind it.
+type laneCursor struct {
+	seq      uint64
+	returned seqHeap
+	pruned   int // length of returned after it was last pruned
+}
+
+// giveBack makes seq available again to a cursor that has passed it.
+func (c *laneCursor) giveBack(l *lane, seq uint64) {
+	if seq >= c.seq {
+		return
+	}
+	if len(c.returned) >= max(minPruned, 2*c.pruned) {
+		c.returned.prune(func(seq uint64) bool {
+			p := l.page(seq)
+			return p != nil && p.free()&(1<<(seq&pageMask)) != 0
+		})
+		c.pruned = len(c.returned)
+	}
+	c.returned.push(seq)
+}
+
+// minPruned is from which length on a heap is pruned: other cursors may take
+// the same messages and give them back any number of times while nobody looks
+// at this one.
+const minPruned = 256
+
+// free returns the messages that can be delivered.
+func (p *page) free() uint64 { return p.live &^ p.acquired }
+
 // peek finds the first deliverable message of a lane that filter selects.
 func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
 	for len(c.returned) > 0 {
 		seq := c.returned[0]
 		p := l.page(seq)
-		bit := uint64(1) << (seq & pageMask)
-		if p == nil || p.live&bit == 0 || p.acquired&bit != 0 {
-			heap.Pop(&c.returned) // another cursor had it meanwhile
+		if p == nil || p.free()&(1<<(seq&pageMask)) == 0 {
+			c.returned.pop() // another cursor had it meanwhile
 			continue
 		}
 		m := p.message(seq)
 		if m != nil && filter != nil && !filter.Matches(m) {
-			heap.Pop(&c.returned)
+			c.returned.pop()
 			continue
 		}
 		return candidate{l, c, seq, m, true}, true
@@ -93,38 +173,4 @@ func (p *page) message(seq uint64) *message.Message {
 		return nil
 	}
 	return p.win.msg[seq&pageMask]
-}
-
-// take marks the candidate as delivered.
-func (k *candidate) take() {
-	k.lane.page(k.seq).acquired |= 1 << (k.seq & pageMask)
-	if k.back {
-		heap.Pop(&k.cur.returned)
-	} else {
-		k.cur.seq = k.seq + 1
-	}
-}
-
-// next returns the first deliverable message for the cursor: higher
-// priorities first, durable and transient ones of a priority in the order in
-// which they came.
-func (c *cursor) next(q *Queue) (candidate, bool) {
-	for i := range q.levels {
-		lv, at := q.levels[i], &c.at[i]
-		d, okD := at.durable.peek(&lv.durable, c.filter)
-		if lv.transient.live == 0 {
-			if okD {
-				return d, true
-			}
-			continue
-		}
-		t, okT := at.transient.peek(&lv.transient, c.filter)
-		switch {
-		case okT && (!okD || lv.transient.page(t.seq).win.after[t.seq&pageMask] <= d.seq):
-			return t, true
-		case okD:
-			return d, true
-		}
-	}
-	return candidate{}, false
 }

@@ -10,8 +10,7 @@ import (
 )
 
 // A queue's own value: version, kind, uvarint-prefixed name and extra, five
-// counters, then for each durable lane its priority and next seq. The base
-// follows from the directory.
+// counters, then for each durable lane its priority and next seq.
 const metaVersion = 1
 
 var errMeta = errors.New("stored queue is malformed")
@@ -96,11 +95,12 @@ func (q *Queue) Restore(id uint64, value []byte) error {
 		*n = f.uvarint()
 	}
 	for range f.byte() {
-		l := &q.level(f.byte()).durable
-		l.next = f.uvarint()
-		l.base = l.next >> pageShift
-		if l.next&pageMask != 0 {
-			l.pages = []page{{}}
+		priority := f.byte()
+		if priority > message.MaxPriority {
+			return fmt.Errorf("%w: priority %d", errMeta, priority)
+		}
+		if q.level(priority).durable.next = f.uvarint(); q.level(priority).durable.next > seqMask {
+			return fmt.Errorf("%w: priority %d ends beyond all bounds", errMeta, priority)
 		}
 	}
 	if f.failed {
@@ -126,20 +126,27 @@ const (
 )
 
 func (l *lane) appendChunk(b []byte, chunk uint64) []byte {
-	first := max(chunk<<chunkShift, l.base)
-	end := min((chunk+1)<<chunkShift, l.base+uint64(len(l.pages)))
-	b = binary.AppendUvarint(append(b, chunkVersion), first)
-	for n := first; n < end; n++ {
-		b = l.appendPage(b, n)
+	empty := true
+	next := uint64(0)
+	for at, _ := l.find(chunk << chunkShift); at < len(l.pages) && l.pages[at].number>>chunkShift == chunk; at++ {
+		p := &l.pages[at]
+		if p.live == 0 {
+			continue
+		}
+		if empty {
+			b = binary.AppendUvarint(append(b, chunkVersion), p.number)
+			empty, next = false, p.number
+		}
+		for ; next < p.number; next++ {
+			b = append(b, pageEmpty)
+		}
+		b = l.appendPage(b, p)
+		next++
 	}
 	return b
 }
 
-func (l *lane) appendPage(b []byte, n uint64) []byte {
-	p := &l.pages[n-l.base]
-	if p.live == 0 && p.stored == 0 {
-		return append(b, pageEmpty)
-	}
+func (l *lane) appendPage(b []byte, p *page) []byte {
 	at := len(b)
 	b = binary.BigEndian.AppendUint64(append(b, 0), p.live)
 	if p.stored != p.live {
@@ -150,9 +157,9 @@ func (l *lane) appendPage(b []byte, n uint64) []byte {
 		b[at] |= pageHasRefs
 		b = binary.BigEndian.AppendUint64(b, p.byRef)
 	}
-	if p.minExpiry != 0 {
+	if expiry := p.earliestExpiry(); expiry != 0 {
 		b[at] |= pageHasTime
-		b = binary.BigEndian.AppendUint64(b, uint64(p.minExpiry))
+		b = binary.BigEndian.AppendUint64(b, uint64(expiry))
 	}
 	if len(l.attempts) == 0 {
 		return b
@@ -161,7 +168,7 @@ func (l *lane) appendPage(b []byte, n uint64) []byte {
 	count := 0
 	for m := p.live; m != 0; m &= m - 1 {
 		slot := uint64(bits.TrailingZeros64(m))
-		if k := l.attempts[n<<pageShift|slot]; k != 0 {
+		if k := l.attempts[p.number<<pageShift|slot]; k != 0 {
 			tries = binary.AppendUvarint(append(tries, byte(slot)), uint64(k))
 			count++
 		}
@@ -173,10 +180,23 @@ func (l *lane) appendPage(b []byte, n uint64) []byte {
 	return b
 }
 
-// RestoreChunk adds a stored chunk of the directory. Chunks come in order.
-func (q *Queue) RestoreChunk(laneNumber uint8, value []byte) error {
+// earliestExpiry is minExpiry, and of messages that are with consumers, which
+// a sweep leaves out.
+func (p *page) earliestExpiry() int64 {
+	earliest := p.minExpiry
+	for m := p.acquired; m != 0; m &= m - 1 {
+		if msg := p.message(uint64(bits.TrailingZeros64(m))); msg != nil && msg.Expiry != 0 && (earliest == 0 || msg.Expiry < earliest) {
+			earliest = msg.Expiry
+		}
+	}
+	return earliest
+}
+
+// RestoreChunk adds chunk number chunk of a lane's stored directory. Chunks of
+// a lane come in their order. The value is copied.
+func (q *Queue) RestoreChunk(laneNumber uint8, chunk uint64, value []byte) error {
 	l, _ := q.lane(uint64(laneNumber) << laneShift)
-	if l == nil {
+	if l == nil || l.transient {
 		return fmt.Errorf("%w: chunk of an unknown lane", errMeta)
 	}
 	f := fields{b: value}
@@ -185,10 +205,14 @@ func (q *Queue) RestoreChunk(laneNumber uint8, value []byte) error {
 	}
 	live := l.live
 	for n := f.uvarint(); len(f.b) > 0 && !f.failed; n++ {
+		if n>>chunkShift != chunk {
+			f.failed = true
+			break
+		}
 		l.restorePage(&f, n)
 	}
 	if f.failed {
-		return fmt.Errorf("%w: chunk of %s", errMeta, q.dest)
+		return fmt.Errorf("%w: chunk %d of %s", errMeta, chunk, q.dest)
 	}
 	q.free.Add(int64(l.live - live))
 	return nil
@@ -199,7 +223,7 @@ func (l *lane) restorePage(f *fields, n uint64) {
 	if flags&pageEmpty != 0 {
 		return
 	}
-	p := page{live: f.uint64()}
+	p := page{number: n, live: f.uint64()}
 	p.stored = p.live
 	if flags&pageHasStored != 0 {
 		p.stored = f.uint64()
@@ -210,45 +234,41 @@ func (l *lane) restorePage(f *fields, n uint64) {
 	if flags&pageHasTime != 0 {
 		p.minExpiry = int64(f.uint64())
 	}
-	if flags&pageHasTries != 0 {
-		if l.attempts == nil {
-			l.attempts = make(map[uint64]uint32)
-		}
-		for range min(f.uvarint(), pageSize) {
-			slot := uint64(f.byte())
-			l.attempts[n<<pageShift|slot] = uint32(f.uvarint())
-		}
-	}
-	if f.failed || n > l.next>>pageShift {
-		f.failed = true
+	if f.failed = f.failed || !l.fits(&p); f.failed {
 		return
 	}
-	l.place(n, p)
+	if flags&pageHasTries != 0 {
+		l.restoreAttempts(f, &p)
+	}
+	if p.live == 0 {
+		l.unstore(&p)
+		return
+	}
+	l.pages = append(l.pages, p)
 	l.live += uint64(bits.OnesCount64(p.live))
 }
 
-// place puts a restored page at its number, which is higher than those
-// placed before. Restore left room for the page at the lane's end only.
-func (l *lane) place(n uint64, p page) {
-	if l.live == 0 {
-		l.base, l.pages = n, l.pages[:0]
+// fits reports whether p can be the lane's next page.
+func (l *lane) fits(p *page) bool {
+	if n := len(l.pages); n > 0 && l.pages[n-1].number >= p.number || p.live&^p.stored != 0 {
+		return false
 	}
-	for l.base+uint64(len(l.pages)) <= n {
-		l.pages = append(l.pages, page{})
+	switch last := l.next >> pageShift; {
+	case p.number == last:
+		return p.live>>(l.next&pageMask) == 0
+	default:
+		return p.number < last
 	}
-	l.pages[n-l.base] = p
 }
 
-// Restored completes a restored queue: the lanes reach up to their next seq.
-func (q *Queue) Restored() {
-	for _, lv := range q.levels {
-		l := &lv.durable
-		if l.live == 0 {
-			continue
-		}
-		last := (l.next - 1) >> pageShift
-		for l.base+uint64(len(l.pages)) <= last {
-			l.pages = append(l.pages, page{})
+func (l *lane) restoreAttempts(f *fields, p *page) {
+	if l.attempts == nil {
+		l.attempts = make(map[uint64]uint32)
+	}
+	for range min(f.uvarint(), pageSize) {
+		slot, n := uint64(f.byte())&pageMask, uint32(f.uvarint())
+		if p.live&(1<<slot) != 0 {
+			l.attempts[p.number<<pageShift|slot] = n
 		}
 	}
 }

@@ -6,22 +6,39 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-// Subscribe makes c a consumer of the queue.
+// Subscribe makes c a consumer of the queue. It reports false if either has
+// ended.
 func (q *Queue) Subscribe(c *Consumer, filter Filter, priority int, exclusive bool) bool {
 	if !c.AddFeeder(q) {
 		return false
 	}
 	q.mu.Lock()
+	if q.deleted || c.Closed() {
+		q.mu.Unlock()
+		return false
+	}
 	a := &attachment{c: c, cursor: q.cursorFor(filter), priority: priority, exclusive: exclusive}
 	i := len(q.consumers)
 	for i > 0 && q.consumers[i-1].priority < priority {
 		i--
 	}
 	q.consumers = slices.Insert(q.consumers, i, a)
-	q.starved = false
+	q.attached()
+	after := q.dispatch()
 	q.mu.Unlock()
-	q.Dispatch()
+	q.carryOut(after)
 	return true
+}
+
+// attached follows a change of the consumers.
+func (q *Queue) attached() {
+	q.starved, q.sole = false, nil
+	for _, a := range q.consumers {
+		if a.exclusive {
+			q.sole = a
+			return
+		}
+	}
 }
 
 // cursorFor returns the cursor of the consumers with that filter.
@@ -50,7 +67,7 @@ func (q *Queue) Detach(c *Consumer) {
 		return true
 	})
 	q.browsers = slices.DeleteFunc(q.browsers, func(b *browser) bool { return b.c == c })
-	q.starved = false
+	q.attached()
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
@@ -65,15 +82,6 @@ func (q *Queue) Consumers() int {
 
 // Dispatch implements Feeder: consumers call it when they have new credit.
 func (q *Queue) Dispatch() {
-	if q.free.Load() == 0 {
-		q.mu.Lock()
-		q.starved = false
-		idle := len(q.browsers) == 0
-		q.mu.Unlock()
-		if idle {
-			return
-		}
-	}
 	q.mu.Lock()
 	q.starved = false
 	after := q.dispatch()
@@ -141,6 +149,7 @@ func (q *Queue) dispatch() (after afterwards) {
 			q.spend(a)
 		case k.msg == nil:
 			q.load(&after, k.lane, k.seq)
+			q.prefetch(&after, k.lane, k.seq)
 			q.spend(a)
 		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
 			k.take()
@@ -168,7 +177,7 @@ func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
 	if k.lane.attempts != nil {
 		attempts = k.lane.attempts[k.seq]
 	}
-	if !a.c.deliver(q, position(k.lane, k.seq), k.msg, attempts, false) {
+	if !a.c.deliver(q, position(k.lane, k.seq), k.msg, attempts) {
 		return
 	}
 	k.take()
@@ -197,11 +206,12 @@ func (q *Queue) pick() *attachment {
 	if n == 0 {
 		return nil
 	}
-	if a := q.exclusive(); a != nil {
-		if a.spent == q.round || !a.c.Ready() {
-			return nil
+	if a := q.sole; a != nil {
+		if a.spent != q.round && a.c.Ready() {
+			return a
 		}
-		return a
+		q.starved = a.spent != q.round
+		return nil
 	}
 	var best *attachment
 	bestAt, open := 0, false
@@ -232,93 +242,91 @@ func (q *Queue) pick() *attachment {
 	return best
 }
 
-// exclusive returns the first consumer that asked to be the only one.
-func (q *Queue) exclusive() *attachment {
-	for _, a := range q.consumers {
-		if a.exclusive {
-			return a
-		}
-	}
-	return nil
-}
-
-// load asks for the page of seq, and for those behind it, since the next
-// consumer will want them.
+// load asks for the page of seq.
 func (q *Queue) load(after *afterwards, l *lane, seq uint64) {
-	p := l.page(seq)
-	if !p.loading {
+	if p := l.page(seq); !p.loading {
 		p.loading = true
 		after.loads = append(after.loads, load{l.number(), seq})
 	}
-	q.prefetch(after, l, seq)
 }
 
 const readAhead = 4 // pages
 
 func (q *Queue) prefetch(after *afterwards, l *lane, seq uint64) {
-	if l.transient {
-		return
+	at, ok := l.find(seq >> pageShift)
+	if ok {
+		at++
 	}
-	for n := seq>>pageShift + 1; n <= seq>>pageShift+readAhead; n++ {
-		p := l.page(n << pageShift)
-		if p == nil {
-			return
-		}
-		if p.win == nil && p.live != 0 && !p.loading {
-			p.loading = true
-			after.loads = append(after.loads, load{l.number(), n << pageShift})
+	for _, p := range l.pages[at:min(at+readAhead, len(l.pages))] {
+		if p.win == nil && p.live != 0 {
+			q.load(after, l, p.number<<pageShift)
 		}
 	}
 }
 
-// SlotMessage is a message of a page and its place there.
-type SlotMessage struct {
-	Slot    uint8
-	Message *message.Message
+// slotMessage is a message of a page and its place there.
+type slotMessage struct {
+	slot  uint8
+	msg   *message.Message
+	after uint64 // transient lanes: see window
 }
 
-// Loaded puts messages of a page, read from the page store, into memory.
-func (q *Queue) Loaded(laneNumber uint8, seq uint64, msgs []SlotMessage) {
+// arrived puts messages of a page, which were read, into memory.
+func (q *Queue) arrived(laneNumber uint8, seq uint64, msgs []slotMessage) {
 	q.mu.Lock()
-	l, _ := q.lane(uint64(laneNumber) << laneShift)
-	if l == nil {
-		q.mu.Unlock()
-		return
-	}
-	if p := l.page(seq); p != nil {
-		p.loading = false
-		if p.win == nil {
-			p.win = &window{}
+	if l, _ := q.lane(uint64(laneNumber) << laneShift); l != nil {
+		if p := l.page(seq); p != nil {
+			p.loading = false
+			q.take(l.fill(p, msgs))
 		}
-		before := p.win.bytes
-		for _, s := range msgs {
-			if p.live&(1<<s.Slot) != 0 && p.win.msg[s.Slot] == nil {
-				p.win.put(uint64(s.Slot), s.Message)
-			}
-		}
-		q.budget.Add(p.win.bytes - before)
 	}
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
 }
 
-// browser walks a queue without changing it.
-type browser struct {
-	c     *Consumer
-	cur   cursor
-	limit map[*lane]uint64 // the lane's end when browsing began
+// fill adds messages to the window of p and returns the memory they take.
+func (l *lane) fill(p *page, msgs []slotMessage) (taken int) {
+	if len(msgs) == 0 {
+		return 0
+	}
+	if p.win == nil {
+		p.win = &window{}
+	}
+	before := p.win.bytes
+	for _, s := range msgs {
+		if p.live&(1<<s.slot) == 0 || p.win.msg[s.slot] != nil {
+			continue
+		}
+		p.win.put(uint64(s.slot), s.msg)
+		if l.transient {
+			p.win.setAfter(uint64(s.slot), s.after)
+		}
+	}
+	return p.win.bytes - before
 }
 
-// Browse has c see what waits now; Delivery.BrowseEnd follows.
+// browser walks a queue without changing it.
+type browser struct {
+	c   *Consumer
+	cur cursor
+}
+
+// Browse has c see what waits now; when it has seen that of all its queues,
+// Delivery.BrowseEnd follows. It reports false if c or the queue has ended.
 func (q *Queue) Browse(c *Consumer, filter Filter) bool {
 	if !c.AddFeeder(q) {
 		return false
 	}
 	q.mu.Lock()
-	b := &browser{c: c, cur: cursor{filter: filter, at: make([]levelCursor, len(q.levels))}, limit: map[*lane]uint64{}}
+	if q.deleted || c.Closed() {
+		q.mu.Unlock()
+		return false
+	}
+	c.beginBrowse()
+	b := &browser{c: c, cur: cursor{filter: filter, at: make([]levelCursor, len(q.levels)), until: make(map[*lane]uint64)}}
 	for _, lv := range q.levels {
-		b.limit[&lv.durable], b.limit[&lv.transient] = lv.durable.next, lv.transient.next
+		b.cur.until[&lv.durable], b.cur.until[&lv.transient] = lv.durable.next, lv.transient.next
 	}
 	q.browsers = append(q.browsers, b)
 	after := q.dispatch()
@@ -331,34 +339,18 @@ func (q *Queue) Browse(c *Consumer, filter Filter) bool {
 // seen.
 func (b *browser) advance(q *Queue, after *afterwards) (ended bool) {
 	for {
-		k, ok := b.next(q)
-		if !ok {
+		k, ok := b.cur.next(q)
+		switch {
+		case !ok:
 			b.c.endBrowse()
 			return true
-		}
-		if k.msg == nil {
+		case k.msg == nil:
 			q.load(after, k.lane, k.seq)
+			q.prefetch(after, k.lane, k.seq)
+			return false
+		case !b.c.show(k.msg, k.lane.attempts[k.seq]):
 			return false
 		}
-		if !b.c.deliver(nil, 0, k.msg, k.lane.attempts[k.seq], false) {
-			return false
-		}
-		k.cur.seq = k.seq + 1
+		k.pass()
 	}
-}
-
-// next is cursor.next, ended by the limits.
-func (b *browser) next(q *Queue) (candidate, bool) {
-	for i := range q.levels {
-		for _, l := range []*lane{&q.levels[i].durable, &q.levels[i].transient} {
-			at := &b.cur.at[i].durable
-			if l.transient {
-				at = &b.cur.at[i].transient
-			}
-			if k, ok := at.peek(l, b.cur.filter); ok && k.seq < b.limit[l] {
-				return k, true
-			}
-		}
-	}
-	return candidate{}, false
 }

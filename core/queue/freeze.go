@@ -14,7 +14,7 @@ import (
 // Bodies of this size or more are stored beside their page, those that
 // several queues share from the smaller size on: then a body exists once.
 const (
-	largeBody  = 8 << 10
+	largeBody  = pages.MaxValue/pageSize - 16 // 64 of them and what stands before each fit into a page's value
 	sharedBody = 512
 )
 
@@ -77,10 +77,10 @@ func (q *Queue) Freeze() *Frozen {
 
 func (l *lane) freeze(f *Frozen) {
 	for _, n := range l.unstored {
-		if n < l.base || n-l.base >= uint64(len(l.pages)) {
+		p := l.page(n << pageShift)
+		if p == nil {
 			continue
 		}
-		p := &l.pages[n-l.base]
 		p.unstored = false
 		if p.live&^p.stored == 0 {
 			continue
@@ -90,24 +90,36 @@ func (l *lane) freeze(f *Frozen) {
 		f.pages = append(f.pages, fp)
 		p.stored, p.storedGen = p.live, f.gen
 	}
-	l.unstored = l.unstored[:0]
+	l.unstored = nil
 	for c := range l.dirty {
-		f.chunks = append(f.chunks, frozenChunk{laneNumber{l.number(), c}, l.appendChunk(nil, c)})
+		if value := l.appendChunk(nil, c); value != nil {
+			f.chunks = append(f.chunks, frozenChunk{laneNumber{l.number(), c}, value})
+		} else {
+			f.gone = append(f.gone, laneNumber{l.number(), c})
+		}
 	}
-	clear(l.dirty)
+	l.dirty = nil
 	for _, d := range l.dead {
 		f.dead = append(f.dead, frozenDead{laneNumber{l.number(), d.number}, d.byRef})
 	}
-	for _, c := range l.deadChunks {
-		f.gone = append(f.gone, laneNumber{l.number(), c})
-	}
-	l.dead, l.deadChunks = l.dead[:0], l.deadChunks[:0]
+	l.dead = nil
 }
 
 // Write hands the changes to w. refs collects what happens to bodies kept by
 // reference, over all queues of the checkpoint.
 func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 	id := f.q.ID()
+	for _, d := range f.dead { // first: a page that was emptied may have been filled again
+		key := store.PageKey(nil, id, d.lane, d.number)
+		if d.byRef {
+			if err := refs.drop(p, key); err != nil {
+				return err
+			}
+		}
+		if err := w.Delete(key); err != nil {
+			return err
+		}
+	}
 	var buf, old []byte
 	for i := range f.pages {
 		fp := &f.pages[i]
@@ -120,17 +132,6 @@ func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 			return fmt.Errorf("page %d of %s: %w", fp.number, f.q.dest, err)
 		}
 		if err := w.Put(key, buf); err != nil {
-			return err
-		}
-	}
-	for _, d := range f.dead {
-		key := store.PageKey(nil, id, d.lane, d.number)
-		if d.byRef {
-			if err := refs.drop(p, key); err != nil {
-				return err
-			}
-		}
-		if err := w.Delete(key); err != nil {
 			return err
 		}
 	}
@@ -154,33 +155,12 @@ func (f *Frozen) writeDirectory(w pages.Writer, id uint64) error {
 	return w.Put(store.QueueKey(nil, id), f.meta)
 }
 
-// Written says that the checkpoint is complete: the queue lets go of bodies
-// that it can read again, when memory is tight.
+// Written says that the checkpoint is complete: the queue can let go of bodies
+// that it can read again.
 func (f *Frozen) Written() {
 	f.q.mu.Lock()
+	defer f.q.mu.Unlock()
 	f.q.written = f.gen
-	f.q.mu.Unlock()
-	f.q.Relieve()
-}
-
-// keepPages is how many pages behind the next one to be delivered stay in
-// memory under pressure.
-const keepPages = 2 * readAhead
-
-// Relieve lets go of bodies while the budget is tight.
-func (q *Queue) Relieve() {
-	if !q.budget.Tight() {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, lv := range q.levels {
-		keep := lv.durable.base
-		for _, c := range q.cursors {
-			keep = max(keep, c.at[i].durable.seq>>pageShift)
-		}
-		q.budget.Add(-lv.durable.evict(keep+keepPages, q.written))
-	}
 }
 
 // A page's value: version, then for each live message its slot, how it is

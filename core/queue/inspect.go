@@ -112,37 +112,31 @@ func (q *Queue) snapshot(rank int, seq uint64) (*snapshot, bool) {
 }
 
 func (l *lane) snapshot(from uint64) *snapshot {
-	mask := ^uint64(0) << (from & pageMask)
-	n := from >> pageShift
-	if n < l.base {
-		n, mask = l.base, ^uint64(0)
+	from, ok := l.firstLive(from)
+	if !ok {
+		return nil
 	}
-	for ; n-l.base < uint64(len(l.pages)); n++ {
-		p := &l.pages[n-l.base]
-		live := p.live & mask
-		mask = ^uint64(0)
-		if live == 0 {
-			continue
-		}
-		s := &snapshot{lane: l.number(), number: n, live: live, acquired: p.acquired}
-		if p.win != nil {
-			s.msgs = p.win.msg
-		}
-		if len(l.attempts) > 0 {
-			for m := live; m != 0; m &= m - 1 {
-				slot := bits.TrailingZeros64(m)
-				s.attempts[slot] = l.attempts[n<<pageShift|uint64(slot)]
-			}
-		}
-		return s
+	p := l.page(from)
+	s := &snapshot{lane: l.number(), number: p.number, live: p.live & (^uint64(0) << (from & pageMask)), acquired: p.acquired}
+	if p.win != nil {
+		s.msgs = p.win.msg
 	}
-	return nil
+	if len(l.attempts) > 0 {
+		for m := s.live; m != 0; m &= m - 1 {
+			slot := bits.TrailingZeros64(m)
+			s.attempts[slot] = l.attempts[p.number<<pageShift|uint64(slot)]
+		}
+	}
+	return s
 }
 
 // message returns the message of a slot, nil if it was consumed meanwhile.
 func (s *snapshot) message(q *Queue, p pages.Store, slot int) (*message.Message, error) {
 	if m := s.msgs[slot]; m != nil {
 		return m, nil
+	}
+	if isTransient(s.pos(slot)) {
+		return s.scratched(q, slot)
 	}
 	raw, err := s.stored(q, p, slot)
 	if err == nil && raw == nil {
@@ -160,6 +154,16 @@ func (s *snapshot) message(q *Queue, p pages.Store, slot int) (*message.Message,
 		return nil, fmt.Errorf("page %d of %s: message in slot %d: %w", s.number, q.dest, slot, err)
 	}
 	return m, nil
+}
+
+// scratched returns a transient message that was not in memory, nil if it was
+// consumed meanwhile.
+func (s *snapshot) scratched(q *Queue, slot int) (*message.Message, error) {
+	msgs, err := q.read(nil, s.lane, s.number, ^(uint64(1) << slot))
+	if err != nil || len(msgs) == 0 {
+		return q.loaded(s.lane, s.number, slot), err
+	}
+	return msgs[0].msg, nil
 }
 
 // loaded returns a message that is in memory, nil if it isn't.
@@ -259,15 +263,18 @@ func (q *Queue) EndTransient(held []uint64) {
 
 // PurgeOps returns the ops that remove the durable messages that wait now,
 // those in memory and those on disk, but not those with consumers: one for
-// each run of messages, however long.
-func (q *Queue) PurgeOps() []store.Op {
+// each run of messages, however long. n is how many messages that are.
+func (q *Queue) PurgeOps() (ops []store.Op, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var ops []store.Op
 	for _, lv := range q.levels {
-		ops = lv.durable.purgeOps(ops, q.ID())
+		l := &lv.durable
+		ops = l.purgeOps(ops, q.ID())
+		for i := range l.pages {
+			n += bits.OnesCount64(l.pages[i].live &^ l.pages[i].acquired)
+		}
 	}
-	return ops
+	return ops, n
 }
 
 // purgeOps appends the runs between acquired messages.
@@ -284,7 +291,7 @@ func (l *lane) purgeOps(ops []store.Op, queue uint64) []store.Op {
 	run, open := uint64(0), false
 	for i := range l.pages {
 		p := &l.pages[i]
-		first := (l.base + uint64(i)) << pageShift
+		first := p.number << pageShift
 		if p.acquired == 0 {
 			if p.live != 0 && !open {
 				run, open = first, true

@@ -2,8 +2,10 @@ package queue
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
 )
 
 const (
@@ -14,14 +16,15 @@ const (
 	chunkShift = 8 // pages of a chunk of the stored directory: 256
 )
 
-// page is what is always in memory of 64 messages.
+// page is what is always in memory of 64 messages: 64 bytes.
 type page struct {
+	number    uint64
 	live      uint64  // messages that exist
 	acquired  uint64  // of those: with a consumer, or their removal is on its way to the log
 	stored    uint64  // messages that the page store holds, as of the checkpoint storedGen
 	byRef     uint64  // messages whose body the page store keeps by reference
 	win       *window // nil when no body is in memory
-	minExpiry int64   // the earliest expiry of a live message, milliseconds, 0 for none
+	minExpiry int64   // the earliest expiry of a live message, milliseconds, 0 for none; it may have ended
 	storedGen uint32
 	loading   bool
 	unstored  bool // listed in lane.unstored
@@ -35,21 +38,24 @@ type window struct {
 	bytes int      // memory counted in the budget
 }
 
-// lane is an ordered list of messages of one priority.
+// lane is an ordered list of messages of one priority. One message that
+// nobody takes keeps one page, however many came and went behind it.
 type lane struct {
 	priority  uint8
 	transient bool
-	base      uint64 // number of pages[0]
-	next      uint64 // the seq that the next message gets
-	pages     []page
+	next      uint64            // the seq that the next message gets
+	pages     []page            // by number; those without live messages go sooner or later
+	empty     int               // of those, how many have no live messages
 	live      uint64            // messages that exist
 	attempts  map[uint64]uint32 // seq -> failed deliveries, where there were any
 
 	// What the next checkpoint has to write; durable lanes only.
-	unstored   []uint64            // pages with messages that aren't stored
-	dirty      map[uint64]struct{} // chunks whose directory changed
-	dead       []deadPage          // stored pages without live messages
-	deadChunks []uint64
+	unstored []uint64            // pages with messages that aren't stored
+	dirty    map[uint64]struct{} // chunks whose directory changed
+	dead     []deadPage          // stored pages without live messages
+
+	// Pages that are in the scratch; transient lanes only.
+	spilled map[uint64]store.Place
 }
 
 // deadPage is a page to be removed from the page store.
@@ -65,54 +71,96 @@ func (l *lane) number() uint8 {
 	return l.priority
 }
 
+// find returns where page number n is, or where it would be.
+func (l *lane) find(n uint64) (at int, ok bool) {
+	if len(l.pages) == 0 || n < l.pages[0].number {
+		return 0, false
+	}
+	// Mostly there are no gaps, before it or behind it.
+	if at := n - l.pages[0].number; at < uint64(len(l.pages)) && l.pages[at].number == n {
+		return int(at), true
+	}
+	end := len(l.pages) - 1
+	if back := l.pages[end].number - n; back <= uint64(end) && l.pages[end-int(back)].number == n {
+		return end - int(back), true
+	}
+	return slices.BinarySearchFunc(l.pages, n, func(p page, n uint64) int {
+		switch {
+		case p.number < n:
+			return -1
+		case p.number > n:
+			return 1
+		}
+		return 0
+	})
+}
+
 // page returns the page of seq, nil if it is gone or not there yet.
 func (l *lane) page(seq uint64) *page {
-	n := seq >> pageShift
-	if n < l.base || n-l.base >= uint64(len(l.pages)) {
+	at, ok := l.find(seq >> pageShift)
+	if !ok {
 		return nil
 	}
-	return &l.pages[n-l.base]
+	return &l.pages[at]
+}
+
+// tail returns the page that the next message goes to.
+func (l *lane) tail() *page {
+	if n := l.next >> pageShift; len(l.pages) == 0 || l.pages[len(l.pages)-1].number != n {
+		l.pages = append(l.pages, page{number: n})
+		l.empty++
+	}
+	return &l.pages[len(l.pages)-1]
 }
 
 // append adds m at the end and returns its seq.
 func (l *lane) append(m *message.Message, byRef bool, after uint64) uint64 {
+	p := l.tail()
 	seq := l.next
-	if seq&pageMask == 0 || len(l.pages) == 0 {
-		l.pages = append(l.pages, page{})
-	}
 	l.next++
-	p := &l.pages[len(l.pages)-1]
 	bit := uint64(1) << (seq & pageMask)
+	if p.live == 0 {
+		l.empty--
+	}
 	p.live |= bit
 	if byRef {
 		p.byRef |= bit
 	}
-	if m.Expiry != 0 && (p.minExpiry == 0 || m.Expiry < p.minExpiry) {
-		p.minExpiry = m.Expiry
-	}
+	p.expires(m)
 	l.live++
 	if p.win == nil {
 		p.win = &window{}
 	}
 	p.win.put(seq, m)
 	if l.transient {
-		if p.win.after == nil {
-			p.win.after = make([]uint64, pageSize)
-		}
-		p.win.after[seq&pageMask] = after
+		p.win.setAfter(seq, after)
 		return seq
 	}
 	l.touch(seq)
 	if !p.unstored {
 		p.unstored = true
-		l.unstored = append(l.unstored, seq>>pageShift)
+		l.unstored = append(l.unstored, p.number)
 	}
 	return seq
+}
+
+// expires notes that m, which is live, may expire.
+func (p *page) expires(m *message.Message) {
+	if m.Expiry != 0 && (p.minExpiry == 0 || m.Expiry < p.minExpiry) {
+		p.minExpiry = m.Expiry
+	}
 }
 
 func (w *window) put(seq uint64, m *message.Message) {
 	w.msg[seq&pageMask] = m
 	w.bytes += m.Size()
+}
+
+func (w *window) setAfter(seq, after uint64) {
+	if w.after == nil {
+		w.after = make([]uint64, pageSize)
+	}
+	w.after[seq&pageMask] = after
 }
 
 // touch notes that the directory chunk of seq's page changed.
@@ -128,21 +176,26 @@ func (l *lane) touch(seq uint64) {
 
 // remove takes seq out of the lane. It returns the memory given back.
 func (l *lane) remove(seq uint64) (freed int, ok bool) {
-	p := l.page(seq)
-	bit := uint64(1) << (seq & pageMask)
-	if p == nil || p.live&bit == 0 {
+	at, ok := l.find(seq >> pageShift)
+	if !ok {
+		return 0, false
+	}
+	p, bit := &l.pages[at], uint64(1)<<(seq&pageMask)
+	if p.live&bit == 0 {
 		return 0, false
 	}
 	p.live &^= bit
 	p.acquired &^= bit
 	l.live--
 	l.touch(seq)
-	delete(l.attempts, seq)
+	if l.attempts != nil {
+		delete(l.attempts, seq)
+	}
 	if p.win != nil {
 		freed = p.win.drop(seq)
 	}
-	if p.live == 0 && seq>>pageShift != l.next>>pageShift {
-		freed += l.bury(seq >> pageShift)
+	if p.live == 0 {
+		l.emptied(at)
 	}
 	return freed, true
 }
@@ -156,60 +209,118 @@ func (w *window) drop(seq uint64) (freed int) {
 	return freed
 }
 
-// bury forgets a full page without live messages, and the pages at the head
-// of the lane that were waiting for it.
-func (l *lane) bury(number uint64) (freed int) {
-	p := &l.pages[number-l.base]
-	if p.win != nil {
-		freed, p.win = p.win.bytes, nil
+// emptied notes that a page has no live messages any more. What is stored of
+// it is to be removed. The page that messages are being added to stays.
+func (l *lane) emptied(at int) {
+	p := &l.pages[at]
+	l.empty++
+	p.minExpiry = 0
+	l.unstore(p)
+	if p.number == l.next>>pageShift {
+		return
 	}
-	if p.stored != 0 {
-		l.dead = append(l.dead, deadPage{number, p.byRef&p.stored != 0})
-		p.stored = 0
-	}
-	for len(l.pages) > 0 && l.pages[0].live == 0 && l.base < l.next>>pageShift {
-		l.pages[0] = page{}
+	p.win = nil
+	for len(l.pages) > 0 && l.pages[0].live == 0 && l.pages[0].number != l.next>>pageShift {
 		l.pages = l.pages[1:]
-		l.base++
-		if l.base&(1<<chunkShift-1) == 0 && !l.transient {
-			old := l.base>>chunkShift - 1
-			delete(l.dirty, old)
-			l.deadChunks = append(l.deadChunks, old)
+		l.empty--
+	}
+	if l.empty > 32 && l.empty > len(l.pages)/2 {
+		l.pages = slices.DeleteFunc(l.pages, func(p page) bool { return p.live == 0 && p.number != l.next>>pageShift })
+		l.empty = 0
+		if n := len(l.pages); n > 0 && l.pages[n-1].live == 0 {
+			l.empty = 1
 		}
 	}
-	return freed
+}
+
+// unstore has what is kept of p outside of memory removed.
+func (l *lane) unstore(p *page) {
+	if p.stored != 0 {
+		l.dead = append(l.dead, deadPage{p.number, p.byRef&p.stored != 0})
+		p.stored = 0
+	}
+	if place, ok := l.spilled[p.number]; ok {
+		place.Free()
+		delete(l.spilled, p.number)
+	}
 }
 
 // firstFree returns the first seq from on that is live and not acquired.
 func (l *lane) firstFree(from uint64) (seq uint64, ok bool) {
-	n := max(from>>pageShift, l.base)
-	if n > from>>pageShift {
-		from = n << pageShift
+	return l.first(from, func(p *page) uint64 { return p.live &^ p.acquired })
+}
+
+// firstLive returns the first seq from on that is live.
+func (l *lane) firstLive(from uint64) (seq uint64, ok bool) {
+	return l.first(from, func(p *page) uint64 { return p.live })
+}
+
+func (l *lane) first(from uint64, of func(*page) uint64) (seq uint64, ok bool) {
+	at, there := l.find(from >> pageShift)
+	mask := ^uint64(0)
+	if there {
+		mask <<= from & pageMask
 	}
-	mask := ^uint64(0) << (from & pageMask)
-	for ; n-l.base < uint64(len(l.pages)); n++ {
-		p := &l.pages[n-l.base]
-		if free := p.live &^ p.acquired & mask; free != 0 {
-			return n<<pageShift + uint64(bits.TrailingZeros64(free)), true
+	for ; at < len(l.pages); at++ {
+		p := &l.pages[at]
+		if some := of(p) & mask; some != 0 {
+			return p.number<<pageShift + uint64(bits.TrailingZeros64(some)), true
 		}
 		mask = ^uint64(0)
 	}
 	return l.next, false
 }
 
-// evict lets go of the bodies of stored pages, from the end of the lane to
-// the page number keep, and returns the memory given back. gen is the last
-// completed checkpoint.
-func (l *lane) evict(keep uint64, gen uint32) (freed int) {
-	for i := len(l.pages) - 1; i >= 0 && l.base+uint64(i) > keep; i-- {
-		p := &l.pages[i]
-		if p.win == nil || p.unstored || p.storedGen > gen || p.live&^p.stored != 0 || l.base+uint64(i) == l.next>>pageShift {
-			continue
+// missing returns the live messages of p, from slot on, that are not in
+// memory.
+func (p *page) missing(slot uint64) uint64 {
+	m := p.live & (^uint64(0) << slot)
+	if p.win == nil {
+		return m
+	}
+	for k := m; k != 0; k &= k - 1 {
+		if slot := bits.TrailingZeros64(k); p.win.msg[slot] != nil {
+			m &^= 1 << slot
 		}
-		freed += p.win.bytes
-		p.win = nil
+	}
+	return m
+}
+
+// letGo drops the bodies of p, which can be read again, but for those that
+// consumers hold in memory anyway. It returns the memory given back.
+func (p *page) letGo() (freed int) {
+	if p.win == nil {
+		return 0
+	}
+	if p.acquired == 0 {
+		freed, p.win = p.win.bytes, nil
+		return freed
+	}
+	for m := p.live &^ p.acquired; m != 0; m &= m - 1 {
+		freed += p.win.drop(uint64(bits.TrailingZeros64(m)))
 	}
 	return freed
+}
+
+// readable reports whether every message of p can be read again: it is in the
+// page store as of checkpoint gen, or in the scratch.
+func (l *lane) readable(p *page, gen uint32) bool {
+	if l.transient {
+		_, ok := l.spilled[p.number]
+		return ok
+	}
+	return !p.unstored && p.storedGen <= gen && p.live&^p.stored == 0 && p.number != l.next>>pageShift
+}
+
+// evict lets go of the bodies that can be read again, from the end of the lane
+// on, while the budget is tight. gen is the last completed checkpoint; pages
+// that are near, because a cursor will come to them soon, stay.
+func (l *lane) evict(near func(number uint64) bool, gen uint32, budget *store.Budget) {
+	for i := len(l.pages) - 1; i >= 0 && budget.Tight(); i-- {
+		if p := &l.pages[i]; p.win != nil && l.readable(p, gen) && !near(p.number) {
+			budget.Add(-p.letGo())
+		}
+	}
 }
 
 // clear removes everything and returns the memory given back.
@@ -219,17 +330,10 @@ func (l *lane) clear() (freed int) {
 		if p.win != nil {
 			freed += p.win.bytes
 		}
-		if p.stored != 0 {
-			l.dead = append(l.dead, deadPage{l.base + uint64(i), p.byRef&p.stored != 0})
-		}
+		l.touch(p.number << pageShift)
+		l.unstore(p)
 	}
-	for c := l.base >> chunkShift; c <= l.next>>(pageShift+chunkShift); c++ {
-		l.deadChunks = append(l.deadChunks, c)
-	}
-	l.pages, l.unstored, l.dirty, l.attempts = nil, nil, nil, nil
-	l.base, l.live = l.next>>pageShift, 0
-	if l.next&pageMask != 0 {
-		l.pages = append(l.pages, page{})
-	}
+	l.pages, l.unstored, l.attempts = nil, nil, nil
+	l.empty, l.live = 0, 0
 	return freed
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 
@@ -13,19 +14,54 @@ import (
 // least one message, then no more once this is exceeded.
 const loadBytes = 1 << 20
 
-// LoadPage reads the messages of a page from the page store, from seq on, and
-// gives them to the queue.
+// ErrLost is wrapped by LoadPage's error when transient messages could not be
+// read from the scratch area. They are gone; the queue goes on without them.
+var ErrLost = errors.New("transient messages are lost")
+
+// LoadPage reads the messages of seq's page that are not in memory, from seq
+// on, and has them delivered. With an error that isn't ErrLost the page store
+// is damaged.
 func (q *Queue) LoadPage(p pages.Store, laneNumber uint8, seq uint64) error {
-	value, err := p.Get(nil, store.PageKey(nil, q.ID(), laneNumber, seq>>pageShift))
-	if err != nil {
-		if !q.wants(laneNumber, seq) {
-			q.Loaded(laneNumber, seq, nil)
-			return nil // it was consumed meanwhile
-		}
-		return fmt.Errorf("page %d of %s: %w", seq>>pageShift, q.dest, err)
+	before := uint64(1)<<(seq&pageMask) - 1
+	msgs, err := q.read(p, laneNumber, seq>>pageShift, before)
+	q.arrived(laneNumber, seq, msgs)
+	return err
+}
+
+// read returns the messages of a page that are not in memory, by slot, but
+// for those to skip, and of large ones only some. There are none if they were
+// consumed meanwhile. Transient ones that can't be read are removed.
+func (q *Queue) read(p pages.Store, laneNumber uint8, number, skip uint64) (msgs []slotMessage, err error) {
+	seq := number << pageShift
+	if want := q.missing(laneNumber, seq) &^ skip; want == 0 {
+		return nil, nil
+	} else if isTransient(uint64(laneNumber) << laneShift) {
+		msgs, err = q.readScratch(laneNumber, number, want)
+	} else {
+		msgs, err = q.readPage(p, laneNumber, number, want)
 	}
-	want := q.missing(laneNumber, seq)
-	msgs := make([]SlotMessage, 0, bits.OnesCount64(want))
+	if err == nil && len(msgs) == 0 {
+		err = errPage
+	}
+	if err == nil {
+		return msgs, nil
+	}
+	if q.missing(laneNumber, seq)&^skip == 0 {
+		return nil, nil
+	}
+	if isTransient(uint64(laneNumber) << laneShift) {
+		return nil, fmt.Errorf("%w: %d of %s: %w", ErrLost, q.lose(laneNumber, number), q.dest, err)
+	}
+	return nil, fmt.Errorf("page %d of %s: %w", number, q.dest, err)
+}
+
+// readPage reads messages that are in the page store.
+func (q *Queue) readPage(p pages.Store, laneNumber uint8, number, want uint64) ([]slotMessage, error) {
+	value, err := p.Get(nil, store.PageKey(nil, q.ID(), laneNumber, number))
+	if err != nil {
+		return nil, err
+	}
+	msgs := make([]slotMessage, 0, bits.OnesCount64(want))
 	size := 0
 	err = eachEntry(value, func(slot uint8, entry []byte, ref *bodyRef) error {
 		if want&(1<<slot) == 0 || size > loadBytes {
@@ -33,31 +69,22 @@ func (q *Queue) LoadPage(p pages.Store, laneNumber uint8, seq uint64) error {
 		}
 		raw := inlineRaw(entry, ref)
 		if ref != nil {
-			body, err := getBody(p, ref)
-			if err != nil {
-				if want &= q.missing(laneNumber, seq); want&(1<<slot) == 0 {
-					return nil
+			if raw, err = getBody(p, ref); err != nil {
+				if q.missing(laneNumber, number<<pageShift)&(1<<slot) == 0 {
+					return nil // it was consumed meanwhile
 				}
 				return err
 			}
-			raw = body
 		}
 		m, err := message.Decode(raw)
 		if err != nil {
 			return fmt.Errorf("message in slot %d: %w", slot, err)
 		}
 		size += len(raw)
-		msgs = append(msgs, SlotMessage{slot, m})
+		msgs = append(msgs, slotMessage{slot: slot, msg: m})
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("page %d of %s: %w", seq>>pageShift, q.dest, err)
-	}
-	if len(msgs) == 0 && want&q.missing(laneNumber, seq) != 0 {
-		return fmt.Errorf("page %d of %s: %w: messages are missing", seq>>pageShift, q.dest, errPage)
-	}
-	q.Loaded(laneNumber, seq, msgs)
-	return nil
+	return msgs, err
 }
 
 // inlineRaw returns the raw bytes at the end of an inline entry.
@@ -68,9 +95,6 @@ func inlineRaw(entry []byte, ref *bodyRef) []byte {
 	f := fields{b: entry[2:]}
 	return f.bytes()
 }
-
-// wants reports whether the page of seq still has live messages.
-func (q *Queue) wants(laneNumber uint8, seq uint64) bool { return q.missing(laneNumber, seq) != 0 }
 
 // missing returns the live messages of seq's page, from seq on, that are not
 // in memory.
@@ -85,13 +109,24 @@ func (q *Queue) missing(laneNumber uint8, seq uint64) uint64 {
 	if p == nil {
 		return 0
 	}
-	m := p.live & (^uint64(0) << (seq & pageMask))
-	if p.win != nil {
-		for k := m; k != 0; k &= k - 1 {
-			if slot := bits.TrailingZeros64(k); p.win.msg[slot] != nil {
-				m &^= 1 << slot
-			}
+	return p.missing(seq & pageMask)
+}
+
+// lose removes the messages of a page that are not in memory, and says how
+// many.
+func (q *Queue) lose(laneNumber uint8, number uint64) (lost int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, _ := q.lane(uint64(laneNumber) << laneShift)
+	if l == nil {
+		return 0
+	}
+	if p := l.page(number << pageShift); p != nil {
+		base := uint64(laneNumber)<<laneShift | number<<pageShift
+		for m := p.missing(0); m != 0; m &= m - 1 {
+			q.remove(base | uint64(bits.TrailingZeros64(m)))
+			lost++
 		}
 	}
-	return m
+	return lost
 }

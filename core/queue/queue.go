@@ -28,12 +28,13 @@ type Queue struct {
 	mu        sync.Mutex
 	levels    []*level // by falling priority
 	cursors   []*cursor
-	consumers []*attachment
+	consumers []*attachment // by falling priority
+	sole      *attachment   // the first one that asked to be the only one served
 	browsers  []*browser
 	turn      int    // the consumer to be asked first
 	following int    // the consumer to be asked first once the one just picked has got something
 	round     uint64 // of dispatching, for attachment.spent
-	starved   bool   // no consumer was ready: only they can change that
+	starved   bool   // no consumer was ready: only they can change that, by Dispatch
 	paused    bool
 	deleted   bool
 	changed   bool   // since the last Freeze
@@ -90,7 +91,9 @@ func position(l *lane, seq uint64) uint64 { return uint64(l.number())<<laneShift
 
 func isTransient(pos uint64) bool { return pos>>laneShift&0x80 != 0 }
 
-func seqOf(pos uint64) uint64 { return pos & (1<<laneShift - 1) }
+const seqMask = 1<<laneShift - 1
+
+func seqOf(pos uint64) uint64 { return pos & seqMask }
 
 // level returns the level of a priority, made if need be.
 func (q *Queue) level(priority uint8) *level {
@@ -151,17 +154,34 @@ func (q *Queue) EnqueueTransient(m *message.Message) {
 func (q *Queue) added(m *message.Message) {
 	q.counters.Enqueued++
 	q.free.Add(1)
-	q.budget.Add(m.Size())
+	q.take(m.Size())
 }
 
-// ApplyAck removes pos and the n messages behind it.
+// take counts memory that messages take from now on.
+func (q *Queue) take(bytes int) {
+	q.budget.Add(bytes)
+	if q.budget.Tight() {
+		q.broker.Pressed()
+	}
+}
+
+// ApplyAck removes pos and the n messages behind it, as far as they exist.
 func (q *Queue) ApplyAck(pos uint64, n uint32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i := range uint64(n) + 1 {
-		q.remove(pos + i)
-	}
 	q.changed = true
+	if n == 0 {
+		q.remove(pos)
+		return
+	}
+	l, _ := q.lane(pos)
+	if l == nil {
+		return
+	}
+	base := pos &^ seqMask
+	for seq, ok := l.firstLive(seqOf(pos)); ok && seq <= seqOf(pos)+uint64(n); seq, ok = l.firstLive(seq + 1) {
+		q.remove(base | seq)
+	}
 }
 
 func (q *Queue) remove(pos uint64) bool {
@@ -222,11 +242,14 @@ func (q *Queue) giveBack(pos uint64) {
 	}
 	p.acquired &^= bit
 	q.free.Add(1)
+	if m := p.message(seq); m != nil {
+		p.expires(m) // a sweep may have passed it
+	}
 	for _, c := range q.cursors {
 		if l.transient {
-			c.at[i].transient.giveBack(seq)
+			c.at[i].transient.giveBack(l, seq)
 		} else {
-			c.at[i].durable.giveBack(seq)
+			c.at[i].durable.giveBack(l, seq)
 		}
 	}
 }
@@ -272,6 +295,10 @@ func (q *Queue) modify(pos uint64, done store.Done, token uint64) {
 func (q *Queue) attemptOp(pos uint64) store.Op {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.failed(pos)
+}
+
+func (q *Queue) failed(pos uint64) store.Op {
 	var n uint32
 	if l, _ := q.lane(pos); l != nil {
 		n = l.attempts[seqOf(pos)]
@@ -282,6 +309,14 @@ func (q *Queue) attemptOp(pos uint64) store.Op {
 // settleTransient ends a delivery of a message that the log doesn't know.
 func (q *Queue) settleTransient(pos uint64, o Outcome) {
 	q.mu.Lock()
+	q.endTransient(pos, o)
+	q.starved = false
+	after := q.dispatch()
+	q.mu.Unlock()
+	q.carryOut(after)
+}
+
+func (q *Queue) endTransient(pos uint64, o Outcome) {
 	switch o {
 	case Accepted, Rejected:
 		q.remove(pos)
@@ -293,10 +328,30 @@ func (q *Queue) settleTransient(pos uint64, o Outcome) {
 	case Released:
 		q.giveBack(pos)
 	}
+}
+
+// settle ends deliveries of this queue, not rejected ones: what the log need
+// not know at once, and the rest by the ops that it adds. It dispatches once
+// for all of them, so that what comes back goes out in its old order.
+func (q *Queue) settle(ops []store.Op, all []taken, o Outcome) []store.Op {
+	q.mu.Lock()
+	for _, t := range all {
+		switch {
+		case o == Released:
+			q.giveBack(t.pos)
+		case isTransient(t.pos):
+			q.endTransient(t.pos, o)
+		case o == Modified:
+			ops = append(ops, q.failed(t.pos))
+		default:
+			ops = appendAck(ops, q.ID(), t.pos)
+		}
+	}
 	q.starved = false
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
+	return ops
 }
 
 // Remove ends messages that are held: durable ones by the ops it returns.
@@ -319,11 +374,16 @@ func (q *Queue) SetPaused(on bool) {
 	q.Dispatch()
 }
 
-// ApplyDelete empties the queue and ends its deliveries.
+// ApplyDelete empties the queue and ends its deliveries. Nothing can be added
+// to it, nor can it get consumers, from now on.
 func (q *Queue) ApplyDelete() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.deleted, q.changed = true, true
+	for _, b := range q.browsers {
+		b.c.endBrowse()
+	}
+	q.browsers = nil
 	for _, lv := range q.levels {
 		for _, l := range []*lane{&lv.durable, &lv.transient} {
 			q.budget.Add(-l.clear())
@@ -336,13 +396,14 @@ func (q *Queue) ApplyDelete() {
 type Stats struct {
 	Counters
 	Messages, InFlight, Consumers, MemoryBytes int
+	Paused                                     bool
 }
 
 // Stats returns the queue's figures.
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Stats{Counters: q.counters, Consumers: len(q.consumers)}
+	s := Stats{Counters: q.counters, Consumers: len(q.consumers), Paused: q.paused}
 	for _, lv := range q.levels {
 		s.Messages += int(lv.durable.live + lv.transient.live)
 	}

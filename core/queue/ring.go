@@ -1,6 +1,11 @@
 package queue
 
-import "github.com/entrepot-mq/entrepot/core/message"
+import (
+	"maps"
+	"slices"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+)
 
 type heldState uint8
 
@@ -12,66 +17,129 @@ const (
 
 // held is one unsettled delivery.
 type held struct {
-	q     *Queue // nil: browsed
-	msg   *message.Message
-	pos   uint64
+	q     *Queue           // nil: nobody keeps the message (a topic's, or browsed)
+	msg   *message.Message // nil without q
+	pos   uint64           // without q: the message's size in bytes
 	state heldState
 }
 
-// heldRing is a consumer's unsettled deliveries by tag: a ring of
-// consecutive tags that grows with need.
+// heldRing is a consumer's unsettled deliveries by tag: a ring of consecutive
+// tags that grows with need. Few that stay while thousands behind them are
+// settled move out of it, so that its size follows their number.
 type heldRing struct {
-	buf   []held // length a power of two
-	first uint64 // tag of the oldest
-	n     uint64
+	buf    []held // length a power of two
+	first  uint64 // tag of the oldest in the ring
+	n      uint64
+	kept   int             // deliveries that aren't settled, in the ring and outside
+	strays map[uint64]held // older than first
 }
 
 func (r *heldRing) at(tag uint64) *held { return &r.buf[tag&uint64(len(r.buf)-1)] }
 
+// push adds the delivery with the tag behind the last one; the first is 1.
 func (r *heldRing) push(h held) {
 	if r.first == 0 {
 		r.first = 1
 	}
 	if r.n == uint64(len(r.buf)) {
-		r.resize(max(8, 2*len(r.buf)))
+		if r.n >= minSparse && r.kept-len(r.strays) < int(r.n/8) {
+			r.stray()
+		} else {
+			r.resize(max(8, 2*len(r.buf)))
+		}
 	}
 	*r.at(r.first + r.n) = h
 	r.n++
+	r.kept++
+}
+
+// minSparse is the length from which on a ring of mostly settled deliveries
+// is emptied rather than made larger.
+const minSparse = 1024
+
+// stray moves what isn't settled out of the ring.
+func (r *heldRing) stray() {
+	if r.strays == nil {
+		r.strays = make(map[uint64]held)
+	}
+	for ; r.n > 0; r.first, r.n = r.first+1, r.n-1 {
+		if h := r.at(r.first); h.state != heldSettled {
+			r.strays[r.first] = *h
+		}
+		*r.at(r.first) = held{}
+	}
 }
 
 func (r *heldRing) resize(size int) {
-	grown := heldRing{buf: make([]held, size), first: r.first, n: r.n}
+	grown := make([]held, size)
 	for tag := r.first; tag < r.first+r.n; tag++ {
-		*grown.at(tag) = *r.at(tag)
+		grown[tag&uint64(size-1)] = *r.at(tag)
 	}
-	*r = grown
+	r.buf = grown
 }
-
-func (r *heldRing) has(tag uint64) bool { return tag >= r.first && tag-r.first < r.n }
 
 // take changes the delivery's state from one to another.
 func (r *heldRing) take(tag uint64, from, to heldState) (held, bool) {
-	if !r.has(tag) || r.at(tag).state != from {
+	if h, ok := r.strays[tag]; ok {
+		if h.state != from {
+			return held{}, false
+		}
+		r.setStray(tag, h, to)
+		return h, true
+	}
+	if tag < r.first || tag-r.first >= r.n || r.at(tag).state != from {
 		return held{}, false
 	}
 	h := *r.at(tag)
-	r.at(tag).state = to
-	if to == heldSettled {
-		r.trim()
-	}
+	r.set(tag, to)
+	r.trim()
 	return h, true
 }
 
-// takeThrough changes every open delivery up to tag, and appends them to dst.
-func (r *heldRing) takeThrough(dst []held, tag uint64, to heldState) []held {
+// taken is a delivery whose state was changed.
+type taken struct {
+	held
+	tag uint64
+}
+
+// takeThrough changes every open delivery up to tag, and appends them to dst
+// in their order.
+func (r *heldRing) takeThrough(dst []taken, tag uint64, to heldState) []taken {
+	if len(r.strays) > 0 {
+		for _, t := range slices.Sorted(maps.Keys(r.strays)) {
+			if h := r.strays[t]; t <= tag && h.state == heldOpen {
+				dst = append(dst, taken{h, t})
+				r.setStray(t, h, to)
+			}
+		}
+	}
 	for t := r.first; t <= tag && t-r.first < r.n; t++ {
 		if h := r.at(t); h.state == heldOpen {
-			dst = append(dst, *h)
-			h.state = to
+			dst = append(dst, taken{*h, t})
+			r.set(t, to)
 		}
 	}
 	r.trim()
 	return dst
+}
+
+func (r *heldRing) set(tag uint64, to heldState) {
+	if to == heldSettled {
+		*r.at(tag) = held{state: heldSettled} // the message goes, whatever stays before it
+		r.kept--
+		return
+	}
+	r.at(tag).state = to
+}
+
+func (r *heldRing) setStray(tag uint64, h held, to heldState) {
+	if to == heldSettled {
+		delete(r.strays, tag)
+		r.kept--
+		return
+	}
+	h.state = to
+	r.strays[tag] = h
 }
 
 // trim drops settled deliveries at the head, and the memory of a ring that
@@ -82,64 +150,7 @@ func (r *heldRing) trim() {
 		r.first++
 		r.n--
 	}
-	if r.n == 0 && len(r.buf) > 1024 {
+	if r.n == 0 && len(r.buf) > minSparse {
 		r.buf = nil
 	}
-}
-
-// sizeRing is the sizes of unsettled deliveries that are kept nowhere, by
-// tag.
-type sizeRing struct {
-	used  bool
-	buf   []uint32 // size+1, 0 when settled; length a power of two
-	first uint64
-	n     uint64
-	bytes int
-}
-
-func (r *sizeRing) at(tag uint64) *uint32 { return &r.buf[tag&uint64(len(r.buf)-1)] }
-
-func (r *sizeRing) push(size int) {
-	if r.first == 0 {
-		r.first, r.used = 1, true
-	}
-	if r.n == uint64(len(r.buf)) {
-		grown := sizeRing{used: true, buf: make([]uint32, max(8, 2*len(r.buf))), first: r.first, n: r.n, bytes: r.bytes}
-		for tag := r.first; tag < r.first+r.n; tag++ {
-			*grown.at(tag) = *r.at(tag)
-		}
-		*r = grown
-	}
-	*r.at(r.first + r.n) = uint32(size) + 1
-	r.n++
-	r.bytes += size
-}
-
-func (r *sizeRing) settle(tag uint64) bool {
-	if tag < r.first || tag-r.first >= r.n || *r.at(tag) == 0 {
-		return false
-	}
-	r.bytes -= int(*r.at(tag)) - 1
-	*r.at(tag) = 0
-	for r.n > 0 && *r.at(r.first) == 0 {
-		r.first++
-		r.n--
-	}
-	return true
-}
-
-func (r *sizeRing) settleThrough(tag uint64) (n int) {
-	for r.n > 0 && r.first <= tag {
-		if size := *r.at(r.first); size != 0 {
-			r.bytes -= int(size) - 1
-			*r.at(r.first) = 0
-			n++
-		}
-		r.first++
-		r.n--
-	}
-	if r.n == 0 && len(r.buf) > 4096 {
-		r.buf = nil
-	}
-	return n
 }

@@ -18,23 +18,20 @@ type InTx struct {
 // neither against the window nor as open.
 func (c *Consumer) Enlist(tag uint64, o Outcome, through bool) (in []InTx, ok bool) {
 	c.mu.Lock()
-	if c.sizes.used {
-		in = []InTx{{c: c, tag: tag, o: o}}
-		c.mu.Unlock()
-		return in, tag <= c.last
-	}
-	from := tag
+	var all []taken
 	if through {
-		from = c.held.first
+		all = c.held.takeThrough(nil, tag, heldInTx)
+	} else if h, ok := c.held.take(tag, heldOpen, heldInTx); ok {
+		all = []taken{{h, tag}}
 	}
-	for t := from; t <= tag; t++ {
-		if h, ok := c.held.take(t, heldOpen, heldInTx); ok {
-			in = append(in, InTx{c, h, t, o})
-		}
+	for _, t := range all {
+		c.end(t.held)
+		in = append(in, InTx{c, t.held, t.tag, o})
 	}
-	c.unsettled -= uint32(len(in))
 	c.mu.Unlock()
-	c.feed()
+	if len(in) > 0 {
+		c.feed()
+	}
 	return in, len(in) > 0
 }
 
@@ -64,16 +61,11 @@ type Rejecter interface {
 
 // Commit ends the delivery: the transaction's record is applied.
 func (t *InTx) Commit() {
-	if t.h.q == nil {
-		if t.c.sizes.used {
-			_ = t.c.SettleThrough(t.tag, t.o, nil, 0)
-		}
-		return
-	}
 	t.c.mu.Lock()
 	t.c.held.take(t.tag, heldInTx, heldSettled)
 	t.c.mu.Unlock()
 	switch {
+	case t.h.q == nil:
 	case t.o == Released:
 		t.h.q.release(t.h.pos)
 	case isTransient(t.h.pos):
@@ -83,14 +75,11 @@ func (t *InTx) Commit() {
 
 // Rollback makes the delivery unsettled again; it stays with its consumer.
 func (t *InTx) Rollback() {
-	if t.h.q == nil {
-		return
-	}
 	t.c.mu.Lock()
 	_, ok := t.c.held.take(t.tag, heldInTx, heldOpen)
 	closed := t.c.closed
 	if ok {
-		t.c.unsettled++
+		t.c.unend(t.h)
 	}
 	t.c.mu.Unlock()
 	if ok && closed {
