@@ -57,9 +57,30 @@ type Memory struct {
 	Limit Size `key:"limit" doc:"memory that the Go runtime aims to stay under; 0 takes 80 % of the container's limit, if it has one"`
 }
 
-// Security says who is served.
+// Security says who is served. Without users, certificateUser and jwt.keys
+// nobody has to authenticate, and only this machine is served.
 type Security struct {
-	AllowRemote bool `key:"allowRemote" doc:"serve other machines although no user has to authenticate: only in a network where everybody is trusted"`
+	AllowRemote     bool   `key:"allowRemote" doc:"serve other machines although no user has to authenticate: only in a network where everybody is trusted"`
+	Users           string `key:"users" doc:"file of users and password hashes, made with entrepot user; with it, who has no user is not served (SIGHUP reloads it)"`
+	Permissions     string `key:"permissions" doc:"file that says who may read, write, create and administrate what; with it, what it does not grant is denied (SIGHUP reloads it)"`
+	CertificateUser string `key:"certificateUser" oneof:"none cn dns email uri" doc:"what of a verified client certificate is the user name: the common name, or the alternative name of that type"`
+	PopulateUserID  bool   `key:"populateUserId" doc:"put the authenticated user's name into each message, as JMSXUserID (ActiveMQ: populateJMSXUserID)"`
+	AuditLog        string `key:"auditLog" doc:"file that gets a JSON line for whatever administrators do, beside the log"`
+	JWT             JWT    `key:"jwt"`
+}
+
+// JWT says which tokens log clients in, given as their password.
+type JWT struct {
+	Keys        string `key:"keys" doc:"JWKS with the keys that tokens are signed with: a file (SIGHUP reloads it) or an https address"`
+	Issuer      string `key:"issuer" doc:"what the claim iss must be; empty allows any"`
+	Audience    string `key:"audience" doc:"what the claim aud must hold: this broker's name for the one who makes the tokens"`
+	NameClaim   string `key:"nameClaim" doc:"claim that is the user name"`
+	GroupsClaim string `key:"groupsClaim" doc:"claim that lists the user's groups"`
+}
+
+// Authenticates reports whether clients have to say who they are.
+func (s *Security) Authenticates() bool {
+	return s.Users != "" || s.JWT.Keys != "" || s.CertificateUser != "none"
 }
 
 // Stomp holds defaults for STOMP listeners; a listener URI's own options win.
@@ -108,6 +129,7 @@ func Default() Config {
 			Connections:      10_000,
 			HandshakeTimeout: 10 * time.Second,
 		},
+		Security: Security{CertificateUser: "none", JWT: JWT{NameClaim: "sub", GroupsClaim: "groups"}},
 		Stomp:    Stomp{Nack: "dead-letter"},
 		Shutdown: Shutdown{Timeout: 25 * time.Second},
 	}

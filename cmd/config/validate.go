@@ -62,6 +62,7 @@ func (c *Config) validate(from *Loaded) error {
 		v.size("memory.limit", c.Memory.Limit, 32*MiB, TiB)
 	}
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
+	v.security(&c.Security)
 	v.destinations(c.Destinations)
 	return errors.Join(v.problems...)
 }
@@ -115,6 +116,22 @@ func (v *validator) store(s *Store) {
 	v.duration("store.checkpointInterval", s.CheckpointInterval, 10*time.Millisecond, time.Hour)
 	v.size("store.checkpointBytes", s.CheckpointBytes, 64*KiB, 64*GiB)
 	v.size("store.memory", s.Memory, MiB, TiB)
+}
+
+func (v *validator) security(s *Security) {
+	if s.Permissions != "" && !s.Authenticates() {
+		v.fail("security.permissions", "says what users may do, and nobody has to log in",
+			"name a users file (security.users), client certificates (security.certificateUser) or tokens (security.jwt.keys)")
+	}
+	if s.PopulateUserID && !s.Authenticates() {
+		v.fail("security.populateUserId", "asks for the user's name, and nobody has to log in", "name a users file (security.users)")
+	}
+	if s.JWT.Keys != "" && s.JWT.Audience == "" {
+		v.fail("security.jwt.audience", "is empty: tokens made for any other service would be taken", "give the name that the issuer has for this broker")
+	}
+	if s.JWT.Keys == "" && (s.JWT.Audience != "" || s.JWT.Issuer != "") {
+		v.fail("security.jwt.keys", "is empty, so no token is taken", "name the JWKS with the issuer's keys")
+	}
 }
 
 func (v *validator) destinations(list []Destination) {

@@ -103,7 +103,7 @@ func TestErrorsHaveTheirExitCodeAndSayWhatToDo(t *testing.T) {
 		code             int
 	}{
 		{"nothing shows help", "", "", exitOK},
-		{"unknown command", "serv", `unknown command "serv"; did you mean serve?`, exitUsage},
+		{"unknown command", "serv", `unknown command "serv"; did you mean serve`, exitUsage},
 		{"unknown command like nothing", "xyzzy", `unknown command "xyzzy"`, exitUsage},
 		{"unknown subcommand", "config chek", `unknown command "chek"; did you mean check?`, exitUsage},
 		{"unknown flag", "serve --port 1", `unknown flag: --port`, exitUsage},

@@ -11,6 +11,7 @@ import (
 	"github.com/entrepot-mq/entrepot/console"
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/protocols"
@@ -29,6 +30,8 @@ type node struct {
 	started time.Time
 	failure chan error // the store's, once
 
+	security  *security.Security // nil: nobody has to authenticate
+	audit     *security.Audit
 	console   *console.Server // nil if it is switched off
 	broker    *broker.Broker  // nil until it is open; set before listening is
 	stomp     *stomp.Frontend
@@ -57,6 +60,9 @@ func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, 
 	if err != nil {
 		return nil, err
 	}
+	if err := n.openSecurity(); err != nil {
+		return nil, err
+	}
 	if address := cfg.Console.Address; address != "none" {
 		if n.console, err = console.Start(ctx, address, n, log.Logger); err != nil {
 			return nil, fmt.Errorf("start the console: %w", adviseOnListen(err, "--console"))
@@ -72,7 +78,7 @@ func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, 
 	n.server = protocols.NewServer(protocols.Options{
 		Frontends:    frontends,
 		Logger:       log.Logger,
-		AllowRemote:  cfg.Security.AllowRemote,
+		AllowRemote:  cfg.Security.AllowRemote || n.security != nil,
 		MaxStrangers: cfg.Limits.ConnectionsPerAddress,
 	})
 	if err := n.server.Start(ctx, configs); err != nil {
@@ -87,12 +93,14 @@ var durabilities = map[string]store.Durability{"always": store.Synced, "interval
 func (n *node) brokerOptions() broker.Options {
 	c := &n.cfg.Config
 	o := broker.Options{
-		Name:       c.BrokerName,
-		Dir:        c.DataDir,
-		Memory:     int64(c.Store.Memory),
-		MaxMessage: int(c.Limits.MaxMessage),
-		Durability: durabilities[c.Store.Sync],
-		Logger:     n.log.Logger,
+		Name:           c.BrokerName,
+		Dir:            c.DataDir,
+		Memory:         int64(c.Store.Memory),
+		MaxMessage:     int(c.Limits.MaxMessage),
+		Durability:     durabilities[c.Store.Sync],
+		Logger:         n.log.Logger,
+		Security:       n.security,
+		PopulateUserID: c.Security.PopulateUserID,
 		Store: store.Options{
 			SegmentSize:        int64(c.Store.SegmentSize),
 			SyncInterval:       c.Store.SyncInterval,
@@ -148,6 +156,9 @@ func (n *node) stop(ctx context.Context) error {
 		if err := n.console.Close(ctx); err != nil {
 			n.log.Warn("closing the console failed", "error", err)
 		}
+	}
+	if err := n.audit.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("close the audit log: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,8 +28,8 @@ health, metrics and console on 8161. A line on stdout says when it is ready and
 where it listens; the log goes to stderr.
 
 SIGTERM and SIGINT let clients finish within shutdown.timeout; a second one ends
-at once. SIGHUP reads the configuration again: log level and certificates take
-effect, for other changes the log says that they need a restart. SIGUSR1 logs
+at once. SIGHUP reads the configuration again: log level, certificates, users and
+permissions take effect, for other changes the log says that they need a restart. SIGUSR1 logs
 the broker's state and what every goroutine does.`,
 		Example: `  entrepot serve
   entrepot serve --data-dir /var/lib/entrepot --listen stomp://127.0.0.1:61613
@@ -73,7 +74,7 @@ func (p *program) prepare(cfg *config.Loaded, log *logging) {
 	for _, w := range cfg.Warnings {
 		log.Warn("the environment looks odd", "warning", w)
 	}
-	if cfg.Security.AllowRemote {
+	if cfg.Security.AllowRemote && !cfg.Security.Authenticates() {
 		log.Warn("clients on other machines are served, and nobody has to authenticate", "key", "security.allowRemote")
 	}
 	if limit, origin := p.limitMemory(cfg.Memory.Limit); limit > 0 {
@@ -121,7 +122,7 @@ func (s *service) run(ctx context.Context) error {
 		case sig := <-s.signals:
 			switch sig {
 			case reloadSignal:
-				s.reload()
+				s.reload(ctx)
 			case reportSignal:
 				s.report()
 			default:
@@ -172,11 +173,11 @@ func (s *service) shutdown(ctx context.Context) error {
 
 // reload takes what can be changed while the broker runs from a configuration
 // that is right as a whole; a wrong one changes nothing.
-func (s *service) reload() {
+func (s *service) reload(ctx context.Context) {
 	n := s.node
 	cfg, err := s.load()
 	if err == nil {
-		err = n.server.Reload()
+		err = errors.Join(n.server.Reload(), n.reloadSecurity(ctx))
 	}
 	n.reloadFailed.Store(err != nil)
 	if cfg == nil {
@@ -184,7 +185,7 @@ func (s *service) reload() {
 		return
 	}
 	if err != nil {
-		n.log.Error("a certificate was not reloaded", "error", err)
+		n.log.Error("not everything was reloaded, the old stays in force where it failed", "error", err)
 	}
 	if err := n.log.setLevel(cfg.Log.Level); err != nil {
 		n.log.Error("the log level was not reloaded", "error", err)
