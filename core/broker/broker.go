@@ -45,6 +45,7 @@ type Options struct {
 	// when memory is tight; they are gone after a restart. Without Dir there
 	// are none [10 GiB].
 	ScratchMax int64
+	Schedule   ScheduleOptions
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
 	Retained       RetainedLimits     // what topics remember
@@ -114,8 +115,9 @@ type Broker struct {
 	noLocal atomic.Int64  // subscriptions that leave out their own messages
 	machine machine
 
-	retained *retained
-	counts  counts
+	retained  *retained
+	schedules *schedules
+	counts    counts
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -133,6 +135,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.b = b
 	b.retained = newRetained(b)
 	b.machine.addPart(b.retained)
+	b.schedules = newSchedules(b, o.Schedule)
+	b.machine.addPart(b.schedules)
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b
@@ -148,6 +152,7 @@ func Open(o Options) (*Broker, error) {
 	b.loader.start()
 	b.upkeep.start()
 	b.store.Start()
+	b.schedules.start()
 	return b, nil
 }
 
@@ -189,6 +194,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.flow.stop()
 	b.expiry.stop()
+	b.schedules.stop()
 	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	err := b.store.Close(ctx)

@@ -214,6 +214,9 @@ func (m *machine) Freeze() store.Frozen {
 	m.listed = m.listed[:0]
 	for _, p := range m.parts {
 		f.parts = p.freeze(f.parts)
+		if w, ok := p.(writtenPart); ok {
+			f.waiting = append(f.waiting, w)
+		}
 	}
 	return f
 }
@@ -224,6 +227,8 @@ type frozen struct {
 	nextID uint64 // 0: unchanged
 	queues []*queue.Frozen
 	parts  []stateChange
+	// waiting are told when it is stored.
+	waiting []writtenPart
 }
 
 // Kinds of store.StateKey.
@@ -252,6 +257,9 @@ func (f *frozen) Write(p pages.Store, w pages.Writer) error {
 
 // Written implements store.Frozen.
 func (f *frozen) Written() {
+	for _, w := range f.waiting {
+		w.written()
+	}
 	for _, q := range f.queues {
 		q.Written()
 	}

@@ -23,6 +23,9 @@ type part interface {
 	load(name string, value []byte) error
 }
 
+// writtenPart is a part that wants to know when what it froze is stored.
+type writtenPart interface{ written() }
+
 // stateChange is a value of a part to be stored, or removed.
 type stateChange struct {
 	kind   byte

@@ -20,6 +20,14 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 	if m.Destination.IsComposite() {
 		return s.publishAll(m, done, token)
 	}
+	if s.b.schedules.isScheduled(m) {
+		s.schedule(m, done, token)
+		return s.throttled(nil)
+	}
+	if s.b.schedules.managesSchedules(m.Destination) {
+		s.manageSchedules(m, done, token)
+		return false
+	}
 	if retains(m) {
 		s.publishRetained(m, done, token)
 		return s.throttled(nil)
@@ -66,6 +74,9 @@ func (s *Session) admit(m *message.Message) error {
 		return refuse(CodeLimit, "topics remember as many messages or bytes as they may (retained.messages, retained.bytes)")
 	case message.IsPattern(d.Name):
 		return refuse(CodeInvalid, "a wildcard can't be sent to; name one destination, or several separated by commas")
+	}
+	if err := s.b.schedules.check(m); err != nil {
+		return err
 	}
 	return s.maySend(d)
 }
@@ -128,6 +139,10 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 // publishOps returns the ops that send msgs.
 func (b *Broker) publishOps(ops []store.Op, msgs []*message.Message) []store.Op {
 	for _, m := range msgs {
+		if b.schedules.isScheduled(m) {
+			ops = append(ops, b.schedules.op(m))
+			continue
+		}
 		if retains(m) && !m.Durable {
 			ops = append(ops, store.Op{Kind: store.OpState, N: uint32(b.retained.kind()), Data: m.Raw()})
 		}

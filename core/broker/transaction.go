@@ -52,6 +52,9 @@ func (t *Transaction) Publish(m *message.Message) error {
 	if err := t.s.admit(m); err != nil {
 		return err
 	}
+	if t.s.b.schedules.managesSchedules(m.Destination) {
+		return fail(CodeNotSupported, "manage schedules", "not in a transaction")
+	}
 	t.s.b.counts.published.Add(1)
 	t.s.sent.Add(1)
 	if !m.Destination.IsComposite() {

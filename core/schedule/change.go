@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -24,6 +25,9 @@ type Entry struct {
 	Due  int64
 	Left uint32
 }
+
+// String returns due time and id, by which the order of jobs goes.
+func (e Entry) String() string { return strconv.FormatInt(e.Due, 10) + "@" + e.ID.String() }
 
 // AppendAdded appends the change that takes j in.
 func AppendAdded(b []byte, j *Job, due int64, left uint32) []byte {
@@ -88,6 +92,9 @@ func (t *Table) applyAdded(r *decoder) {
 	}
 	t.insert(t.lowestFree(), Entry{ID: id, Due: due, Left: left})
 	t.keep(&t.fresh, id, record)
+	if parts := partsOf(record); parts > 1 {
+		t.large[id] = parts
+	}
 }
 
 func (t *Table) applyFired(e Entry, bad bool) {

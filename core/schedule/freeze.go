@@ -28,20 +28,45 @@ func (t *Table) Freeze(put Put) {
 		put(KindDirectory, string(binary.BigEndian.AppendUint32(nil, n)), t.directory(n))
 	}
 	clear(t.dirty)
-	for _, id := range t.gone {
-		put(KindRecord, RecordName(id), nil)
+	for _, g := range t.gone {
+		for part := range g.parts {
+			put(KindRecord, RecordName(g.id, part), nil)
+		}
 	}
 	t.gone = nil
 	for _, id := range slices.SortedFunc(maps.Keys(t.fresh.of), byID) {
-		put(KindRecord, RecordName(id), t.fresh.of[id])
+		record := t.fresh.of[id]
+		for part := range partsOf(record) {
+			put(KindRecord, RecordName(id, part), record[part*partSize:min((part+1)*partSize, len(record))])
+		}
 	}
 	t.writing, t.fresh = t.fresh, newRecords()
 }
 
 func byID(a, b message.ID) int { return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo)) }
 
-// RecordName is the name under which a job's record is stored.
-func RecordName(id message.ID) string { return string(appendID(nil, id)) }
+// partSize is the length of a record's parts, in bytes. Most records have one.
+const partSize = 256 << 10
+
+func partsOf(record []byte) int { return max(1, (len(record)+partSize-1)/partSize) }
+
+// RecordName is the name under which a part of a job's record is stored.
+func RecordName(id message.ID, part int) string {
+	b := appendID(make([]byte, 0, 20), id)
+	if part > 0 {
+		b = binary.BigEndian.AppendUint32(b, uint32(part))
+	}
+	return string(b)
+}
+
+// Parts returns in how many parts a job's record is stored.
+func (t *Table) Parts(id message.ID) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.parts(id)
+}
+
+func (t *Table) parts(id message.ID) int { return max(1, t.large[id]) }
 
 // Written says that what the last Freeze gave is stored.
 func (t *Table) Written() {
@@ -54,10 +79,12 @@ func (t *Table) Written() {
 const (
 	directoryVersion = 1
 	maxChunks        = 1 << 20
+	maxParts         = 1 << 12
 )
 
 // directory encodes 256 slots: the version, then for each that is taken its
-// number among them, its id, due time and repeats left. It is nil for none.
+// number among them, its id, due time, repeats left and its record's parts. It is
+// nil for none.
 func (t *Table) directory(n uint32) []byte {
 	if int(n) >= len(t.chunks) || t.chunks[n] == nil {
 		return nil
@@ -75,6 +102,7 @@ func (t *Table) directory(n uint32) []byte {
 		b = appendID(append(b, byte(i)), s.id)
 		b = binary.AppendUvarint(b, uint64(s.due))
 		b = binary.AppendUvarint(b, uint64(s.left))
+		b = binary.AppendUvarint(b, uint64(t.parts(s.id)))
 	}
 	return b
 }
@@ -93,11 +121,15 @@ func (t *Table) Load(name string, value []byte) error {
 	for r := (decoder{b: value[1:]}); len(r.b) > 0; {
 		n := first*chunkSize + uint32(r.byte())
 		e := Entry{ID: r.id(), Due: r.time(), Left: r.uint32()}
+		parts := r.uint32()
 		_, known := t.index.find(t, e.ID)
-		if r.bad || known || t.taken(n) {
+		if r.bad || known || t.taken(n) || parts > maxParts {
 			return fmt.Errorf("%w: directory %d, slot %d", ErrRecord, first, n)
 		}
 		t.insert(n, e)
+		if parts > 1 {
+			t.large[e.ID] = int(parts)
+		}
 	}
 	delete(t.dirty, first)
 	return nil

@@ -3,7 +3,10 @@ package schedule
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
+
+	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 // The heap sorts slots by due time and then by id, so that jobs of one time
@@ -137,6 +140,21 @@ func (t *Table) Window(from, to int64, after Entry, limit int) []Entry {
 		found = slices.Clone(found[:limit])
 	}
 	return found
+}
+
+// Between returns the jobs that are due from from to to, those too that are
+// being sent, in no order.
+func (t *Table) Between(from, to int64) (ids []message.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for w, word := range t.live {
+		for ; word != 0; word &= word - 1 {
+			if s := t.slot(uint32(w*64 + bits.TrailingZeros64(word))); s.due >= from && s.due <= to {
+				ids = append(ids, s.id)
+			}
+		}
+	}
+	return ids
 }
 
 func compare(a, b Entry) int {

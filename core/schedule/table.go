@@ -26,9 +26,16 @@ type Table struct {
 	// Records in memory. fresh ones came since the last Freeze, writing ones
 	// are being stored, near ones are stored and soon due.
 	fresh, writing, near records
-	gone                 []message.ID
+	gone                 []goneRecord
+	large                map[message.ID]int // jobs whose records are stored in several parts
 
 	cancelled map[message.ID]struct{} // leader: removal is on its way
+}
+
+// goneRecord is a record to be removed from the store.
+type goneRecord struct {
+	id    message.ID
+	parts int
 }
 
 // records are jobs in their stored form.
@@ -64,7 +71,7 @@ func NewTable(resident func(delta int)) *Table {
 	}
 	return &Table{
 		resident: resident, dirty: make(map[uint32]struct{}), cancelled: make(map[message.ID]struct{}),
-		fresh: newRecords(), writing: newRecords(), near: newRecords(),
+		large: make(map[message.ID]int), fresh: newRecords(), writing: newRecords(), near: newRecords(),
 	}
 }
 
@@ -113,8 +120,9 @@ func (t *Table) remove(n uint32) {
 	delete(t.cancelled, id)
 	t.drop(&t.near, id)
 	if !t.drop(&t.fresh, id) {
-		t.gone = append(t.gone, id) // stored, or about to be
+		t.gone = append(t.gone, goneRecord{id, t.parts(id)}) // stored, or about to be
 	}
+	delete(t.large, id)
 	t.shrink(n)
 }
 
