@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"election/etcd/...": "election go.etcd.io/...",
 	"election/...":      "election",
 
-	"console/...": "console/...",
+	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
 
 	"cmd/config":   "core/message github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",

@@ -1,0 +1,48 @@
+package api
+
+import (
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
+)
+
+// testClient is a connection that subscribes and takes what it gets.
+type testClient struct {
+	*broker.Session
+	got    chan broker.Delivery
+	closed atomic.Int32
+}
+
+func (c *testClient) Deliver(d broker.Delivery) { c.got <- d }
+func (c *testClient) Resume()                   {}
+func (c *testClient) Closed(error)              { c.closed.Add(1) }
+
+// connectClient connects one that consumes from a queue and two topics, and
+// has sent something.
+func connectClient(t *testing.T, b *broker.Broker) *testClient {
+	t.Helper()
+	c := &testClient{got: make(chan broker.Delivery, 1000)}
+	s, err := b.Connect(broker.ConnectRequest{
+		Protocol: "test", Version: "1", ClientID: "client", Login: "somebody", Listener: "here",
+		Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, Sink: c,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Session = s
+	t.Cleanup(s.Close)
+	for _, sub := range []broker.Subscription{
+		{Destination: message.Queue("elsewhere"), Window: 1},
+		{Destination: message.Topic("t.>"), Window: 1},
+		{Destination: message.Topic("u"), Durable: "d", Window: 1},
+	} {
+		if _, err := s.Subscribe(sub); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Publish(message.NewView(&message.Envelope{ID: s.NewID(), Destination: message.Queue("sent"), Timestamp: 1}, &message.View{}), nil, 0)
+	return c
+}

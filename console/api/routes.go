@@ -1,0 +1,87 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/security"
+)
+
+// Route is one line of the API.
+type Route struct {
+	Method  string
+	Pattern string // of http.ServeMux; {name} is a destination's
+	Name    string // its operationId, and its name in the audit log
+	Role    Role
+	Action  security.Action // permission on the destination in the path
+	early   bool            // answered while the broker starts
+	large   bool            // the body is messages
+	handle  func(*call) error
+}
+
+const v1 = "/api/v1"
+
+// routes is the whole API. A route that changes something has a method that
+// isn't GET.
+var routes = []Route{
+	{"GET", v1 + "/openapi.yaml", "getDescription", None, 0, true, false, (*call).description},
+	{"GET", v1 + "/broker", "getBroker", Read, 0, false, false, (*call).broker},
+	{"GET", v1 + "/rates", "streamRates", Read, 0, false, false, (*call).rates},
+	{"GET", v1 + "/definitions", "exportDefinitions", Read, 0, false, false, (*call).exportDefinitions},
+	{"POST", v1 + "/definitions", "importDefinitions", Admin, 0, false, false, (*call).importDefinitions},
+
+	{"GET", v1 + "/queues", "listQueues", Read, 0, false, false, (*call).listQueues},
+	{"POST", v1 + "/queues", "createQueue", Admin, 0, false, false, (*call).createQueue},
+	{"GET", v1 + "/queues/{name}", "getQueue", Read, 0, false, false, (*call).getQueue},
+	{"DELETE", v1 + "/queues/{name}", "deleteQueue", Admin, security.Admin, false, false, (*call).deleteQueue},
+	{"POST", v1 + "/queues/{name}/purge", "purgeQueue", Operate, security.Admin, false, false, (*call).purge},
+	{"POST", v1 + "/queues/{name}/pause", "pauseQueue", Operate, security.Admin, false, false, (*call).pause},
+	{"POST", v1 + "/queues/{name}/resume", "resumeQueue", Operate, security.Admin, false, false, (*call).resume},
+	{"POST", v1 + "/queues/{name}/move", "moveMessages", Operate, security.Admin, false, false, (*call).move},
+	{"POST", v1 + "/queues/{name}/copy", "copyMessages", Operate, security.Read, false, false, (*call).copy},
+	{"POST", v1 + "/queues/{name}/retry", "retryMessages", Operate, security.Admin, false, false, (*call).retry},
+	{"POST", v1 + "/queues/{name}/delete", "deleteMessages", Operate, security.Admin, false, false, (*call).deleteMessages},
+	{"GET", v1 + "/queues/{name}/consumers", "listQueueConsumers", Read, 0, false, false, (*call).queueConsumers},
+	{"GET", v1 + "/queues/{name}/messages", "browseQueue", Read, security.Read, false, false, (*call).browse},
+	{"POST", v1 + "/queues/{name}/messages", "sendToQueue", Operate, security.Write, false, true, (*call).send},
+	{"GET", v1 + "/queues/{name}/messages/{ref}", "getMessage", Read, security.Read, false, false, (*call).getMessage},
+	{"GET", v1 + "/queues/{name}/messages/{ref}/body", "getMessageBody", Read, security.Read, false, false, (*call).getBody},
+	{"DELETE", v1 + "/queues/{name}/messages/{ref}", "deleteMessage", Operate, security.Admin, false, false, (*call).deleteMessage},
+	{"GET", v1 + "/queues/{name}/export", "exportMessages", Read, security.Read, false, false, (*call).export},
+	{"POST", v1 + "/queues/{name}/import", "importMessages", Operate, security.Write, false, true, (*call).importMessages},
+
+	{"GET", v1 + "/topics", "listTopics", Read, 0, false, false, (*call).listTopics},
+	{"POST", v1 + "/topics/{name}/messages", "sendToTopic", Operate, security.Write, false, true, (*call).send},
+	{"GET", v1 + "/subscriptions", "listSubscriptions", Read, 0, false, false, (*call).listSubscriptions},
+	{"DELETE", v1 + "/subscriptions/{client}/{subscription}", "deleteSubscription", Admin, 0, false, false, (*call).deleteSubscription},
+
+	{"GET", v1 + "/connections", "listConnections", Read, 0, false, false, (*call).listConnections},
+	{"GET", v1 + "/connections/{id}", "getConnection", Read, 0, false, false, (*call).getConnection},
+	{"DELETE", v1 + "/connections/{id}", "closeConnection", Operate, 0, false, false, (*call).closeConnection},
+	{"GET", v1 + "/consumers", "listConsumers", Read, 0, false, false, (*call).listConsumers},
+	{"GET", v1 + "/producers", "listProducers", Read, 0, false, false, (*call).listProducers},
+}
+
+// writes reports whether the route changes something.
+func (r *Route) writes() bool { return r.Method != http.MethodGet }
+
+func (r *Route) bodyLimit() int64 {
+	if r.large {
+		return maxMessages
+	}
+	return maxJSON
+}
+
+// destination returns what the path names, zero if that is no destination.
+func (r *Route) destination(req *http.Request) message.Destination {
+	name := req.PathValue("name")
+	switch {
+	case name == "":
+	case strings.Contains(r.Pattern, "/queues/{name}"):
+		return message.Queue(name)
+	case strings.Contains(r.Pattern, "/topics/{name}"):
+		return message.Topic(name)
+	}
+	return message.Destination{}
+}
