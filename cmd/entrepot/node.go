@@ -101,6 +101,7 @@ func (n *node) brokerOptions() broker.Options {
 		Logger:         n.log.Logger,
 		Security:       n.security,
 		PopulateUserID: c.Security.PopulateUserID,
+		Converters:     converters(),
 		Store: store.Options{
 			SegmentSize:        int64(c.Store.SegmentSize),
 			SyncInterval:       c.Store.SyncInterval,
@@ -115,11 +116,16 @@ func (n *node) brokerOptions() broker.Options {
 	return o
 }
 
+// converters reads the payloads of each protocol that is served, and what the
+// broker itself writes.
+func converters() message.Converters {
+	return message.Converters{message.EncodingHub: message.Hub{}, message.EncodingSTOMP: stomp.Converter{}}
+}
+
 // frontends makes the protocols and checks the listeners' options for them.
 func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
-	converters := message.Converters{message.EncodingSTOMP: stomp.Converter{}}
 	n.stomp = stomp.New(stomp.Options{
-		Broker: n.broker, Converters: converters, Logger: n.log.Logger, Server: "Entrepot/" + version,
+		Broker: n.broker, Converters: converters(), Logger: n.log.Logger, Server: "Entrepot/" + version,
 	})
 	var problems []error
 	for _, c := range configs {

@@ -14,6 +14,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/security"
+	"github.com/entrepot-mq/entrepot/core/selector"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/core/topic"
@@ -113,6 +114,7 @@ type Broker struct {
 	counter atomic.Uint64
 	serials atomic.Uint64 // sessions so far
 	noLocal atomic.Int64  // subscriptions that leave out their own messages
+	compile selector.Cache
 	machine machine
 
 	retained  *retained

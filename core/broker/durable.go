@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/entrepot-mq/entrepot/core/message"
-	"github.com/entrepot-mq/entrepot/core/queue"
 )
 
 // durableSpec is what makes a durable subscription what it is; another one
@@ -19,14 +18,6 @@ type durableSpec struct {
 }
 
 func (s *durableSpec) key() durableKey { return durableKey{s.ClientID, s.Name} }
-
-// filter returns what the subscription leaves out.
-func (s *durableSpec) filter() queue.Filter {
-	if s.NoLocal {
-		return notFrom(s.ClientID)
-	}
-	return nil
-}
 
 // notFrom selects what others than the client of that id published.
 type notFrom string

@@ -155,7 +155,7 @@ func (m *machine) subscribe(spec durableSpec) {
 
 // bind makes a durable subscription of q.
 func (m *machine) bind(spec durableSpec, q *queue.Queue) {
-	d := &durable{spec: spec, queue: q, bound: &topic.Binding{Queue: q, Pattern: spec.Pattern, Filter: spec.filter()}}
+	d := &durable{spec: spec, queue: q, bound: &topic.Binding{Queue: q, Pattern: spec.Pattern, Filter: m.b.durableFilter(&spec)}}
 	m.b.queues.mu.Lock()
 	m.b.queues.durables[spec.key()] = d
 	m.b.queues.mu.Unlock()

@@ -81,8 +81,6 @@ func (s *Session) checkSubscription(op string, sub *Subscription) error {
 	switch {
 	case d.IsZero():
 		return fail(CodeInvalid, op, "no destination")
-	case sub.Selector != "":
-		return fail(CodeNotSupported, op, "selectors are not supported by this version")
 	case sub.Durable != "" && d.Kind != message.KindTopic:
 		return fail(CodeInvalid, op, "only a topic can have durable subscriptions")
 	case sub.Durable != "" && s.req.ClientID == "":
@@ -91,6 +89,12 @@ func (s *Session) checkSubscription(op string, sub *Subscription) error {
 		return fail(CodeNotSupported, op, "a durable subscription to several topics; use a wildcard or several subscriptions")
 	case sub.Browse && !d.Kind.IsQueue():
 		return fail(CodeInvalid, op, "only a queue can be browsed")
+	}
+	if blank(sub.Selector) {
+		sub.Selector = "" // JMS: an empty selector is none
+	}
+	if err := s.b.checkSelector(sub.Selector, sub.Durable != ""); err != nil {
+		return fail(CodeInvalid, op, "selector: %w", err)
 	}
 	return nil
 }
@@ -105,11 +109,16 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 		return nil, fail(CodeNotFound, "subscribe to "+d.String(), "the temporary destination does not exist")
 	}
 	end = func() {}
-	var filter queue.Filter
+	mine := ""
 	if sub.NoLocal {
-		filter = notFrom(s.clientID)
+		mine = s.clientID
 		s.b.noLocal.Add(1)
 		end = func() { s.b.noLocal.Add(-1) }
+	}
+	filter, err := s.b.filter(sub.Selector, mine)
+	if err != nil {
+		end()
+		return nil, fail(CodeInvalid, "subscribe to "+d.String(), "selector: %w", err)
 	}
 	switch {
 	case sub.Durable != "":

@@ -8,6 +8,26 @@ type Filter interface {
 	Matches(m *message.Message) bool
 }
 
+// AttemptFilter is a Filter that may ask how often a message failed here. Its
+// Matches is MatchesAttempt without failed deliveries.
+type AttemptFilter interface {
+	Filter
+	MatchesAttempt(m *message.Message, attempts uint32) bool
+}
+
+// selects reports whether f selects m, which is at seq of the lane.
+func (l *lane) selects(f Filter, seq uint64, m *message.Message) bool {
+	if f == nil {
+		return true
+	}
+	if attempts := l.attempts[seq]; attempts > 0 {
+		if f, ok := f.(AttemptFilter); ok {
+			return f.MatchesAttempt(m, attempts)
+		}
+	}
+	return f.Matches(m)
+}
+
 // cursor is how far the consumers with one filter have come.
 type cursor struct {
 	filter Filter
@@ -147,7 +167,7 @@ func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
 			continue
 		}
 		m := p.message(seq)
-		if m != nil && filter != nil && !filter.Matches(m) {
+		if m != nil && !l.selects(filter, seq, m) {
 			c.returned.pop()
 			continue
 		}
@@ -160,7 +180,7 @@ func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
 			return candidate{}, false
 		}
 		m := l.page(seq).message(seq)
-		if m != nil && filter != nil && !filter.Matches(m) {
+		if m != nil && !l.selects(filter, seq, m) {
 			c.seq++
 			continue
 		}
