@@ -450,8 +450,9 @@ func (b *Broker) SetPaused(name string, on bool) error {
 
 // adminFilter compiles an administrator's selector; "" selects all.
 func (b *Broker) adminFilter(op, selector string) (queue.Filter, error) {
-	if selector == "" {
-		return nil, nil
+	f, err := b.filter(selector, "")
+	if err != nil {
+		return nil, fail(CodeInvalid, op, "selector: %w", err)
 	}
-	return nil, fail(CodeNotSupported, op, "selectors are not supported by this version")
+	return f, nil
 }
