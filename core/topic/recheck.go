@@ -9,13 +9,17 @@ func (s *Subscriber) Recheck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := s.pending[:0]
-	s.bytes = 0
-	for _, m := range s.pending[s.head:] {
-		if s.filter.Matches(m) {
-			kept = append(kept, m)
-			s.bytes += m.Size()
+	bytes, extra := 0, 0
+	for i, m := range s.pending[s.head:] {
+		if !s.filter.Matches(m) {
+			continue
+		}
+		kept = append(kept, m)
+		bytes += m.Size()
+		if i < s.extra {
+			extra++
 		}
 	}
 	clear(s.pending[len(kept):])
-	s.pending, s.head = kept, 0
+	s.pending, s.head, s.bytes, s.extra = kept, 0, bytes, extra
 }
