@@ -1,96 +1,101 @@
 package console
 
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
 // prefix starts the name of every metric of the broker.
 const prefix = "entrepot_"
 
 const (
-	counter = "counter"
-	gauge   = "gauge"
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
 )
 
-// writeMetrics writes the broker's metrics. Labels are protocols, listeners
-// and reasons only, so that the number of series does not depend on clients.
-func writeMetrics(e *exposition, s *Stats) {
-	e.family(prefix+"build_info", gauge, "Version of the broker, as a label.")
-	e.sample(prefix+"build_info", 1, "version", s.Version)
-	e.single(prefix+"is_master", gauge, "1 on the node that serves clients.", truth(s.Role == "master"))
-	e.single(prefix+"start_time_seconds", gauge, "When the broker started, in seconds since the epoch.", float64(s.StartedAt.UnixMilli())/1000)
-	e.single(prefix+"config_reload_success", gauge, "0 if the last reload of the configuration failed and the old one is in force.", truth(!s.ReloadFailed))
-	writeConnections(e, s)
-	writeMessages(e, s)
-	writeQueues(e, s)
-	writeStore(e, s)
+// family is one metric: its samples are read from the broker's figures at the
+// time of a scrape. Labels are protocols, listeners and reasons only, so that
+// the number of series does not depend on clients.
+type family struct {
+	name, help string
+	kind       prometheus.ValueType
+	label      string // "" for a family of one sample
+	samples    func(s *Stats, put func(value float64, label ...string))
 }
 
-func writeConnections(e *exposition, s *Stats) {
-	e.family(prefix+"connections", gauge, "Open connections.")
-	for _, p := range s.Protocols {
-		e.sample(prefix+"connections", float64(p.Connections), "protocol", p.Name)
-	}
-	e.family(prefix+"connections_opened_total", counter, "Connections accepted by the operating system, refused ones included.")
-	for _, l := range s.Listeners {
-		e.sample(prefix+"connections_opened_total", float64(l.Opened), "listener", l.Name)
-	}
-	e.counts("connections_rejected_total", "Connections refused or ended before the client had authenticated.", s.Rejected)
-	e.family(prefix+"received_bytes_total", counter, "Bytes read from clients.")
-	for _, l := range s.Listeners {
-		e.sample(prefix+"received_bytes_total", float64(l.BytesIn), "listener", l.Name)
-	}
-	e.family(prefix+"sent_bytes_total", counter, "Bytes written to clients.")
-	for _, l := range s.Listeners {
-		e.sample(prefix+"sent_bytes_total", float64(l.BytesOut), "listener", l.Name)
-	}
-	e.single(prefix+"blocked_producers", gauge, "Connections whose sends are held back.", float64(s.BlockedProducers))
+// one is a family of one sample.
+func one(name, help string, kind prometheus.ValueType, value func(s *Stats) float64) family {
+	return family{name, help, kind, "", func(s *Stats, put func(float64, ...string)) { put(value(s)) }}
 }
 
-func writeMessages(e *exposition, s *Stats) {
-	e.family(prefix+"messages_received_total", counter, "Messages taken from clients.")
-	for _, p := range s.Protocols {
-		e.sample(prefix+"messages_received_total", float64(p.Received), "protocol", p.Name)
-	}
-	e.family(prefix+"messages_delivered_total", counter, "Messages given to consumers, redeliveries included.")
-	for _, p := range s.Protocols {
-		e.sample(prefix+"messages_delivered_total", float64(p.Delivered), "protocol", p.Name)
-	}
-	e.single(prefix+"messages_acknowledged_total", counter, "Deliveries that consumers accepted.", float64(s.Acknowledged))
-	e.single(prefix+"messages_expired_total", counter, "Messages whose time to live ended before they were consumed.", float64(s.Expired))
-	e.single(prefix+"messages_dead_lettered_total", counter, "Messages moved to a dead-letter queue.", float64(s.DeadLettered))
-	e.single(prefix+"messages_dropped_total", counter, "Messages given up.", float64(s.Dropped))
+var families = []family{
+	{"build_info", "Version of the broker, as a label.", gauge, "version", func(s *Stats, put func(float64, ...string)) { put(1, s.Version) }},
+	one("is_master", "1 on the node that serves clients.", gauge, func(s *Stats) float64 { return truth(s.Role == "master") }),
+	one("start_time_seconds", "When the broker started, in seconds since the epoch.", gauge, func(s *Stats) float64 { return float64(s.StartedAt.UnixMilli()) / 1000 }),
+	one("config_reload_success", "0 if the last reload of the configuration failed and the old one is in force.", gauge, func(s *Stats) float64 { return truth(!s.ReloadFailed) }),
+
+	{"connections", "Open connections.", gauge, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Connections) })},
+	{"connections_opened_total", "Connections accepted by the operating system, refused ones included.", counter, "listener", listeners(func(l *Listener) uint64 { return l.Opened })},
+	{"connections_rejected_total", "Connections refused or ended before the client had authenticated.", counter, "reason", func(s *Stats, put func(float64, ...string)) {
+		for _, c := range s.Rejected {
+			put(float64(c.Total), c.Reason)
+		}
+	}},
+	{"received_bytes_total", "Bytes read from clients.", counter, "listener", listeners(func(l *Listener) uint64 { return l.BytesIn })},
+	{"sent_bytes_total", "Bytes written to clients.", counter, "listener", listeners(func(l *Listener) uint64 { return l.BytesOut })},
+	one("blocked_producers", "Connections whose sends are held back.", gauge, func(s *Stats) float64 { return float64(s.BlockedProducers) }),
+
+	{"messages_received_total", "Messages taken from clients.", counter, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Received) })},
+	{"messages_delivered_total", "Messages given to consumers, redeliveries included.", counter, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Delivered) })},
+	one("messages_acknowledged_total", "Deliveries that consumers accepted.", counter, func(s *Stats) float64 { return float64(s.Acknowledged) }),
+	one("messages_expired_total", "Messages whose time to live ended before they were consumed.", counter, func(s *Stats) float64 { return float64(s.Expired) }),
+	one("messages_dead_lettered_total", "Messages moved to a dead-letter queue.", counter, func(s *Stats) float64 { return float64(s.DeadLettered) }),
+	one("messages_dropped_total", "Messages given up.", counter, func(s *Stats) float64 { return float64(s.Dropped) }),
+
+	one("queues", "Queues.", gauge, func(s *Stats) float64 { return float64(s.Queues) }),
+	one("durable_subscriptions", "Durable subscriptions to topics.", gauge, func(s *Stats) float64 { return float64(s.Subscriptions) }),
+	one("queue_messages", "Messages that wait in all queues.", gauge, func(s *Stats) float64 { return float64(s.QueueMessages) }),
+	one("queue_messages_inflight", "Messages delivered and not settled yet.", gauge, func(s *Stats) float64 { return float64(s.QueueInflight) }),
+	one("queue_consumers", "Consumers of all queues.", gauge, func(s *Stats) float64 { return float64(s.QueueConsumers) }),
+
+	one("memory_used_bytes", "Memory of waiting messages.", gauge, func(s *Stats) float64 { return float64(s.MemoryUsed) }),
+	{"memory_limit_bytes", "Memory that waiting messages may take.", gauge, "", func(s *Stats, put func(float64, ...string)) {
+		if s.MemoryLimit > 0 {
+			put(float64(s.MemoryLimit))
+		}
+	}},
+	{"store_size_bytes", "Disk space of the store.", gauge, "part", func(s *Stats, put func(float64, ...string)) {
+		put(float64(s.LogSize), "log")
+		put(float64(s.PagesSize), "pages")
+	}},
+	{"disk_free_bytes", "Free space on the store's disk.", gauge, "", func(s *Stats, put func(float64, ...string)) {
+		if s.DiskFree >= 0 {
+			put(float64(s.DiskFree))
+		}
+	}},
+	one("store_syncs_total", "Syncs of the log.", counter, func(s *Stats) float64 { return float64(s.StoreSyncs) }),
+	one("store_last_sync_seconds", "Time that the last sync of the log took.", gauge, func(s *Stats) float64 { return s.StoreLastSync.Seconds() }),
+	one("store_records_total", "Changes written to the log.", counter, func(s *Stats) float64 { return float64(s.StoreRecords) }),
+	one("store_written_bytes_total", "Bytes written to the log.", counter, func(s *Stats) float64 { return float64(s.StoreBytes) }),
+	one("store_waiting_bytes", "Bytes that wait to be written to the log.", gauge, func(s *Stats) float64 { return float64(s.StoreWaiting) }),
+	one("store_checkpoints_total", "Checkpoints written.", counter, func(s *Stats) float64 { return float64(s.Checkpoints) }),
+	one("store_last_checkpoint_seconds", "Time that the last checkpoint took.", gauge, func(s *Stats) float64 { return s.LastCheckpoint.Seconds() }),
 }
 
-func writeQueues(e *exposition, s *Stats) {
-	e.single(prefix+"queues", gauge, "Queues.", float64(s.Queues))
-	e.single(prefix+"durable_subscriptions", gauge, "Durable subscriptions to topics.", float64(s.Subscriptions))
-	e.single(prefix+"queue_messages", gauge, "Messages that wait in all queues.", float64(s.QueueMessages))
-	e.single(prefix+"queue_messages_inflight", gauge, "Messages delivered and not settled yet.", float64(s.QueueInflight))
-	e.single(prefix+"queue_consumers", gauge, "Consumers of all queues.", float64(s.QueueConsumers))
+func protocols(value func(*Protocol) float64) func(*Stats, func(float64, ...string)) {
+	return func(s *Stats, put func(float64, ...string)) {
+		for i := range s.Protocols {
+			put(value(&s.Protocols[i]), s.Protocols[i].Name)
+		}
+	}
 }
 
-func writeStore(e *exposition, s *Stats) {
-	e.single(prefix+"memory_used_bytes", gauge, "Memory of waiting messages.", float64(s.MemoryUsed))
-	if s.MemoryLimit > 0 {
-		e.single(prefix+"memory_limit_bytes", gauge, "Memory that waiting messages may take.", float64(s.MemoryLimit))
-	}
-	e.family(prefix+"store_size_bytes", gauge, "Disk space of the store.")
-	e.sample(prefix+"store_size_bytes", float64(s.LogSize), "part", "log")
-	e.sample(prefix+"store_size_bytes", float64(s.PagesSize), "part", "pages")
-	if s.DiskFree >= 0 {
-		e.single(prefix+"disk_free_bytes", gauge, "Free space on the store's disk.", float64(s.DiskFree))
-	}
-	e.single(prefix+"store_syncs_total", counter, "Syncs of the log.", float64(s.StoreSyncs))
-	e.single(prefix+"store_last_sync_seconds", gauge, "Time that the last sync of the log took.", s.StoreLastSync.Seconds())
-	e.single(prefix+"store_records_total", counter, "Changes written to the log.", float64(s.StoreRecords))
-	e.single(prefix+"store_written_bytes_total", counter, "Bytes written to the log.", float64(s.StoreBytes))
-	e.single(prefix+"store_waiting_bytes", gauge, "Bytes that wait to be written to the log.", float64(s.StoreWaiting))
-	e.single(prefix+"store_checkpoints_total", counter, "Checkpoints written.", float64(s.Checkpoints))
-	e.single(prefix+"store_last_checkpoint_seconds", gauge, "Time that the last checkpoint took.", s.LastCheckpoint.Seconds())
-}
-
-// counts writes totals by reason.
-func (e *exposition) counts(name, help string, counts []Count) {
-	e.family(prefix+name, counter, help)
-	for _, c := range counts {
-		e.sample(prefix+name, float64(c.Total), "reason", c.Reason)
+func listeners(value func(*Listener) uint64) func(*Stats, func(float64, ...string)) {
+	return func(s *Stats, put func(float64, ...string)) {
+		for i := range s.Listeners {
+			put(float64(value(&s.Listeners[i])), s.Listeners[i].Name)
+		}
 	}
 }
 
@@ -99,4 +104,42 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// collector reads the broker's figures once a scrape.
+type collector struct {
+	source Source
+	descs  []*prometheus.Desc // of families
+}
+
+func newCollector(source Source) *collector {
+	c := &collector{source: source}
+	for i := range families {
+		var labels []string
+		if families[i].label != "" {
+			labels = []string{families[i].label}
+		}
+		c.descs = append(c.descs, prometheus.NewDesc(prefix+families[i].name, families[i].help, labels, nil))
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	s := c.source.Stats()
+	for i := range families {
+		families[i].samples(&s, func(value float64, label ...string) {
+			for j := range label {
+				label[j] = strings.ToValidUTF8(label[j], "\uFFFD")
+			}
+			to <- prometheus.MustNewConstMetric(c.descs[i], families[i].kind, value, label...)
+		})
+	}
 }

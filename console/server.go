@@ -9,6 +9,10 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Bounds of a request: the console talks to probes, scrapers and browsers.
@@ -18,25 +22,35 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
+	maxScrapes        = 4 // at a time
 )
 
 // Server is a running console.
 type Server struct {
 	source  Source
+	api     http.Handler
 	log     *slog.Logger
 	http    http.Server
 	address net.Addr
 	served  chan error // the end of Serve
 }
 
-// Start listens on address and serves until Close. Port 0 takes a free one,
-// which Addr tells.
-func Start(ctx context.Context, address string, source Source, log *slog.Logger) (*Server, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+// Options say what a console serves.
+type Options struct {
+	Address string // host:port; port 0 takes a free one, which Addr tells
+	Source  Source
+	API     http.Handler // of /api/, /admin/ and /metrics/detailed; nil for none
+	Logger  *slog.Logger
+}
+
+// Start listens and serves until Close.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{source: source, log: log, address: listener.Addr(), served: make(chan error, 1)}
+	log := o.Logger
+	s := &Server{source: o.Source, api: o.API, log: log, address: listener.Addr(), served: make(chan error, 1)}
 	s.http = http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -70,7 +84,12 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /startupz", s.startupz)
-	mux.HandleFunc("GET /metrics", s.metrics)
+	mux.Handle("GET /metrics", s.metrics())
+	if s.api != nil {
+		mux.Handle("/api/", s.api)
+		mux.Handle("/admin/", s.api)
+		mux.Handle("/metrics/detailed", s.api)
+	}
 	mux.HandleFunc("GET /style.css", s.style)
 	mux.HandleFunc("GET /", s.index)
 	return mux
@@ -133,11 +152,9 @@ func (s *Server) ready(checks []Check) bool {
 	return s.source.Started()
 }
 
-func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
-	stats := s.source.Stats()
-	var e exposition
-	writeMetrics(&e, &stats)
-	writeRuntime(&e)
-	writeProcess(&e)
-	reply(w, http.StatusOK, expositionType, e.Bytes())
+// metrics serves what a Prometheus server scrapes.
+func (s *Server) metrics() http.Handler {
+	all := prometheus.NewRegistry()
+	all.MustRegister(newCollector(s.source), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError), MaxRequestsInFlight: maxScrapes})
 }

@@ -25,7 +25,10 @@ type Config struct {
 
 // Console is the HTTP server for health, metrics and the web console.
 type Console struct {
-	Address string `key:"address" doc:"host:port of health, metrics and console; none switches it off"`
+	Address   string `key:"address" doc:"host:port of health, metrics, API and console; none switches it off"`
+	Readers   string `key:"readers" doc:"group of users who may see everything in API and console"`
+	Operators string `key:"operators" doc:"group of users who may also work with messages, pause queues and close connections"`
+	Admins    string `key:"admins" doc:"group of users who may also make and delete destinations"`
 }
 
 // Log is how the broker logs.
@@ -114,7 +117,7 @@ func Default() Config {
 		BrokerName: "localhost",
 		DataDir:    "data",
 		Listeners:  []string{"stomp://127.0.0.1:61613", "ws://127.0.0.1:61614"},
-		Console:    Console{Address: "127.0.0.1:8161"},
+		Console:    Console{Address: "127.0.0.1:8161", Readers: "readers", Operators: "operators", Admins: "admins"},
 		Log:        Log{Level: "info", Format: "auto"},
 		Store: Store{
 			Sync:               "always",

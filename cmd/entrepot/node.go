@@ -64,7 +64,7 @@ func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, 
 		return nil, err
 	}
 	if address := cfg.Console.Address; address != "none" {
-		if n.console, err = console.Start(ctx, address, n, log.Logger); err != nil {
+		if n.console, err = console.Start(ctx, console.Options{Address: address, Source: n, API: n.api(), Logger: log.Logger}); err != nil {
 			return nil, fmt.Errorf("start the console: %w", adviseOnListen(err, "--console"))
 		}
 	}

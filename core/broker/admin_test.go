@@ -308,6 +308,7 @@ func TestMoveThatFailsLeavesTheMessagesAvailable(t *testing.T) {
 	if s := r.Stats(); s.InFlight != 0 || s.Messages != 2 {
 		t.Errorf("%d of %d messages are held", s.InFlight, s.Messages)
 	}
+	r.pages.Crash()
 	r.open()
 	same(t, r.texts("a", 10), []string{"1", "2"})
 }
@@ -456,6 +457,32 @@ func TestSendOfAdministratorsIsAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, r.texts("b", 10), []string{"2"})
+}
+
+func TestSelectorsPickMessagesToBrowseAndMove(t *testing.T) {
+	r := newRig(t)
+	for i := range 200 {
+		m := message.NewView(&message.Envelope{ID: r.NewID(), Destination: a, Durable: true, Priority: 4, Timestamp: 1}, &message.View{
+			Properties: []message.Property{{Name: "n", Value: message.Int64Value(int64(i))}}, Body: message.TextBody(fmt.Sprint(i)),
+		})
+		if err := r.Send(true, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.restart()
+	got, err := r.Browse("a", Browse{Selector: "n BETWEEN 100 AND 103"})
+	if err != nil || len(got.Messages) != 4 || got.Next != "" {
+		t.Fatalf("%d messages, %v", len(got.Messages), err)
+	}
+	moved, err := r.Transfer(Transfer{From: "a", To: message.Queue("b"), Create: true, Selector: "n >= 150", Limit: 30})
+	if err != nil || moved.Done != 30 || moved.Next == "" {
+		t.Fatalf("%+v, %v", moved, err)
+	}
+	_, err = r.Browse("a", Browse{Selector: "n >"})
+	wantCode(t, err, CodeInvalid, "selector: ")
+	if s, err := r.Queue("b"); err != nil || s.Messages != 30 {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 func BenchmarkListOf100000Queues(b *testing.B) {

@@ -75,6 +75,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Converters == nil {
+		o.Converters = message.Converters{message.EncodingHub: message.Hub{}}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
