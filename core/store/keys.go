@@ -1,6 +1,9 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // The first byte of a key in the page store says what stands there.
 // Integers are big-endian so that keys sort by them.
@@ -72,4 +75,42 @@ func ParseChunkKey(k []byte) (queue uint64, lane uint8, chunk uint64, ok bool) {
 		return 0, 0, 0, false
 	}
 	return binary.BigEndian.Uint64(k[1:]), k[9], binary.BigEndian.Uint64(k[10:]), true
+}
+
+// Key is what a key of the page store says. Only the fields that Kind names
+// are used.
+type Key struct {
+	Kind   string // queue, chunk, page, body, references, state, or unknown
+	Queue  uint64 // queue, chunk, page
+	Lane   uint8  // chunk, page: the priority
+	Number uint64 // chunk, page; body: the part
+	ID     string // body, references: the message's id, two hexadecimal numbers
+	Part   byte   // state: the letter of the machine's part
+	Name   string // state
+}
+
+// ParseKey reads any key, for people: what is not one is of kind unknown.
+func ParseKey(k []byte) Key {
+	if len(k) == 0 {
+		return Key{Kind: "unknown"}
+	}
+	switch kind := k[0]; {
+	case kind == keyQueue && len(k) == 9:
+		return Key{Kind: "queue", Queue: binary.BigEndian.Uint64(k[1:])}
+	case kind == keyChunk && len(k) == 18:
+		return Key{Kind: "chunk", Queue: binary.BigEndian.Uint64(k[1:]), Lane: k[9], Number: binary.BigEndian.Uint64(k[10:])}
+	case kind == keyPage && len(k) == 18:
+		return Key{Kind: "page", Queue: binary.BigEndian.Uint64(k[1:]), Lane: k[9], Number: binary.BigEndian.Uint64(k[10:])}
+	case kind == keyBody && len(k) == 21:
+		return Key{Kind: "body", ID: idOf(k), Number: uint64(binary.BigEndian.Uint32(k[17:]))}
+	case kind == keyRefs && len(k) == 17:
+		return Key{Kind: "references", ID: idOf(k)}
+	case kind == keyState && len(k) >= 2:
+		return Key{Kind: "state", Part: k[1], Name: string(k[2:])}
+	}
+	return Key{Kind: "unknown"}
+}
+
+func idOf(k []byte) string {
+	return fmt.Sprintf("%x-%x", binary.BigEndian.Uint64(k[1:]), binary.BigEndian.Uint64(k[9:]))
 }

@@ -49,7 +49,22 @@ func (s *Store) restore() error {
 
 // fits checks that the log continues the page store.
 func (s *Store) fits(mark pages.Mark, intent uint64) error {
-	first, last := s.log.First(), s.log.Last().Index
+	if err := fit(s.log.First(), s.log.Last().Index, mark, intent); err != nil {
+		return err
+	}
+	at, err := s.log.BoundaryAt(mark.Index)
+	if err != nil {
+		return fmt.Errorf("look for the checkpoint in the log: %w", err)
+	}
+	if at != (log.Position{Index: mark.Index, Epoch: mark.Epoch, Chain: mark.Chain}) {
+		return mismatch(adviceCopy, "the page store's checkpoint at record %d is not one of this log", mark.Index)
+	}
+	return nil
+}
+
+// fit checks what can be told from the numbers alone: the log's first and last
+// record, the page store's checkpoint, and the one that was begun.
+func fit(first, last uint64, mark pages.Mark, intent uint64) error {
 	switch {
 	case mark.Index > 0 && mark.Format != formatVersion:
 		return mismatch(adviceNewer, "the checkpoint has format %d, this program reads %d", mark.Format, formatVersion)
@@ -60,13 +75,6 @@ func (s *Store) fits(mark pages.Mark, intent uint64) error {
 	case first > mark.Index+1:
 		return mismatch(adviceCopy, "the log begins at record %d, but the last checkpoint in the page store is at %d: "+
 			"the page store is missing, or older than the log", first, mark.Index)
-	}
-	at, err := s.log.BoundaryAt(mark.Index)
-	if err != nil {
-		return fmt.Errorf("look for the checkpoint in the log: %w", err)
-	}
-	if at != (log.Position{Index: mark.Index, Epoch: mark.Epoch, Chain: mark.Chain}) {
-		return mismatch(adviceCopy, "the page store's checkpoint at record %d is not one of this log", mark.Index)
 	}
 	return nil
 }
