@@ -122,12 +122,10 @@ func (t *Transaction) Commit(done Done, token uint64) {
 
 // Complete implements store.Done.
 func (t *Transaction) Complete(_ uint64, err error) {
-	for i := range t.settled {
-		if err == nil {
-			t.settled[i].Commit()
-		} else {
-			t.settled[i].Rollback()
-		}
+	if err == nil {
+		queue.Commit(t.settled)
+	} else {
+		rollback(t.settled)
 	}
 	if t.done != nil {
 		t.done.Complete(t.token, err)
@@ -140,7 +138,11 @@ func (t *Transaction) Rollback() {
 	if !t.finish() {
 		return
 	}
-	for i := range t.settled {
-		t.settled[i].Rollback()
+	rollback(t.settled)
+}
+
+func rollback(in []queue.InTx) {
+	for i := range in {
+		in[i].Rollback()
 	}
 }

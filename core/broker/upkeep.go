@@ -106,7 +106,25 @@ func (u *upkeep) sweep() {
 // itself every Options.ExpirePeriod.
 func (b *Broker) SweepExpired() {
 	for _, q := range b.everyQueue() {
-		b.unread(q.Sweep(b.store.Pages()))
+		b.unread(q.Sweep(b.store.Pages(), b.upkeep.room))
+	}
+}
+
+// room waits while the store has enough to do: what expired goes through the
+// log, and there may be a lot of it.
+func (u *upkeep) room() (goOn bool) {
+	const poll = 5 * time.Millisecond
+	wait := time.Duration(0)
+	for {
+		select {
+		case <-u.stop:
+			return false
+		case <-time.After(wait):
+		}
+		if _, behind := u.b.store.Behind(); !behind {
+			return true
+		}
+		wait = poll
 	}
 }
 

@@ -9,11 +9,15 @@ import (
 
 // Sweep ends expired messages that nobody asks for, those on disk included:
 // p is where they are. It looks only at pages whose earliest expiry has come.
-// Errors are those of LoadPage.
-func (q *Queue) Sweep(p pages.Store) error {
+// Errors are those of LoadPage. more is asked before each page: it may wait,
+// and ends the sweep by returning false.
+func (q *Queue) Sweep(p pages.Store, more func() bool) error {
 	now := q.broker.NowMs()
 	var lost error
 	for _, n := range q.overdue(now) {
+		if !more() {
+			break
+		}
 		switch err := q.sweepPage(p, n, now); {
 		case errors.Is(err, ErrLost):
 			lost = err
@@ -93,13 +97,15 @@ func (q *Queue) sweepRead(s *sweep, msgs []slotMessage) {
 	l, p := q.pageOf(s.laneNumber)
 	for _, m := range msgs {
 		s.seen |= 1 << m.slot
-		if p != nil && p.live&(1<<m.slot) != 0 {
-			q.sweepOne(s, l, p, m)
+		if p != nil && p.live&(1<<m.slot) != 0 && q.sweepOne(s, l, p, m) {
+			// Until it is removed a checkpoint has to know of its expiry.
+			q.take(l.fill(p, []slotMessage{m}))
 		}
 	}
 }
 
-func (q *Queue) sweepOne(s *sweep, l *lane, p *page, m slotMessage) {
+// sweepOne takes m out of circulation if it has expired and can be had.
+func (q *Queue) sweepOne(s *sweep, l *lane, p *page, m slotMessage) (ended bool) {
 	bit := uint64(1) << m.slot
 	switch {
 	case m.msg.Expiry == 0:
@@ -108,9 +114,11 @@ func (q *Queue) sweepOne(s *sweep, l *lane, p *page, m slotMessage) {
 		q.free.Add(-1)
 		q.counters.Expired++
 		s.expired = append(s.expired, Held{position(l, p.number<<pageShift|uint64(m.slot)), m.msg})
+		return true
 	case s.earliest == 0 || m.msg.Expiry < s.earliest:
 		s.earliest = m.msg.Expiry
 	}
+	return false
 }
 
 // swept notes when the page has to be looked at again. What came or came back

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"slices"
+
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
@@ -14,7 +16,7 @@ type InTx struct {
 }
 
 // Enlist settles the delivery of that tag, or with through all open ones up
-// to it, in a transaction: until InTx.Commit or InTx.Rollback they count
+// to it, in a transaction: until Commit or InTx.Rollback they count
 // neither against the window nor as open.
 func (c *Consumer) Enlist(tag uint64, o Outcome, through bool) (in []InTx, ok bool) {
 	c.mu.Lock()
@@ -59,18 +61,37 @@ type Rejecter interface {
 	DeadLetterOps(ops []store.Op, m *message.Message) []store.Op
 }
 
-// Commit ends the delivery: the transaction's record is applied.
-func (t *InTx) Commit() {
+// Commit ends the deliveries: the transaction's record is applied. What comes
+// back goes out again when all of them have ended.
+func Commit(in []InTx) {
+	var touched []*Queue
+	for i := range in {
+		if t := &in[i]; t.commit() && !slices.Contains(touched, t.h.q) {
+			touched = append(touched, t.h.q)
+		}
+	}
+	for _, q := range touched {
+		q.Dispatch()
+	}
+}
+
+// commit reports whether the queue is to be dispatched.
+func (t *InTx) commit() bool {
 	t.c.mu.Lock()
 	t.c.held.take(t.tag, heldInTx, heldSettled)
 	t.c.mu.Unlock()
-	switch {
-	case t.h.q == nil:
-	case t.o == Released:
-		t.h.q.release(t.h.pos)
-	case isTransient(t.h.pos):
-		t.h.q.settleTransient(t.h.pos, t.o)
+	q := t.h.q
+	if q == nil || t.o != Released && !isTransient(t.h.pos) {
+		return false
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if isTransient(t.h.pos) {
+		q.endTransient(t.h.pos, t.o)
+	} else {
+		q.giveBack(t.h.pos)
+	}
+	return true
 }
 
 // Rollback makes the delivery unsettled again; it stays with its consumer.

@@ -1,0 +1,474 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/store"
+	"github.com/entrepot-mq/entrepot/core/store/disk"
+	"github.com/entrepot-mq/entrepot/core/store/pages"
+)
+
+// failer is a test, or one run of rapid.
+type failer interface {
+	Fatalf(format string, args ...any)
+}
+
+// world is queues, the broker around them without threads, and the model.
+// What the log would do happens when apply is called, what the loader would
+// do when load is called: so operations meet in every order.
+type world struct {
+	t       failer
+	now     int64
+	numbers uint64
+	eager   bool // pages are loaded at once
+
+	queues    []*testQueue
+	consumers []*modelConsumer
+	budget    *store.Budget
+	pages     *pages.Memory
+	scratch   *store.Scratch
+	log       []store.Request // committed, not applied
+	done      []store.Op      // applied
+	loads     []func() error
+	under     *checkpoint // frozen, not written
+
+	delivered, loaded, restarts int
+}
+
+// testQueue is a queue and its model.
+type testQueue struct {
+	*Queue
+	model *modelQueue
+}
+
+type checkpoint struct {
+	index  uint64
+	frozen []*Frozen
+}
+
+func newWorld(t failer, memory int64) *world {
+	w := &world{t: t, now: 1000, pages: pages.NewMemory(), eager: true}
+	w.budget = store.NewBudget(memory)
+	w.openScratch(1 << 30)
+	for i := range 2 {
+		w.queues = append(w.queues, &testQueue{model: newModelQueue(i)})
+	}
+	w.fresh()
+	return w
+}
+
+func (w *world) openScratch(size int64) {
+	s, err := store.OpenScratch(disk.NewFake(), "scratch", size)
+	w.must(err)
+	w.scratch = s
+}
+
+func (w *world) must(err error) {
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+}
+
+func (w *world) fresh() {
+	for i, q := range w.queues {
+		q.Queue = New(message.Queue(fmt.Sprint("q", i)), w, w.budget)
+		q.SetID(uint64(i + 1))
+	}
+}
+
+// Commit implements Broker.
+func (w *world) Commit(r store.Request) { w.log = append(w.log, r) }
+
+// NowMs implements Broker.
+func (w *world) NowMs() int64 { return w.now }
+
+// Pressed implements Broker.
+func (w *world) Pressed() {}
+
+// Load implements Broker.
+func (w *world) Load(q *Queue, lane uint8, seq uint64) {
+	w.loaded++
+	f := func() error { return q.LoadPage(w.pages, lane, seq) }
+	if w.eager {
+		w.must(f())
+		return
+	}
+	w.loads = append(w.loads, f)
+}
+
+// Reject implements Broker: there are no dead letters here.
+func (w *world) Reject(q *Queue, ds []Held, reason string, done store.Done, token uint64) {
+	for _, d := range ds {
+		if reason != Expired {
+			continue // the model knows
+		}
+		x := w.model(q).byPos[d.Pos]
+		if x == nil || number(d.Message) != x.n {
+			w.t.Fatalf("%s: message %d at %x is not what stands there", reason, number(d.Message), d.Pos)
+		}
+		if x.state != waiting || !x.expired(w.now) {
+			w.t.Fatalf("message %d expired in state %d at %d", x.n, x.state, w.now)
+		}
+		x.state = ending
+		if isTransient(d.Pos) {
+			x.q.remove(x)
+		}
+	}
+	if ops := q.Remove(nil, ds); len(ops) > 0 || done != nil {
+		w.Commit(store.Request{Ops: ops, Done: done, Token: token})
+	}
+}
+
+// DeadLetterOps implements Rejecter.
+func (w *world) DeadLetterOps(ops []store.Op, _ *message.Message) []store.Op { return ops }
+
+func (w *world) model(q *Queue) *modelQueue {
+	for _, t := range w.queues {
+		if t.Queue == q {
+			return t.model
+		}
+	}
+	w.t.Fatalf("a queue of an earlier run")
+	return nil
+}
+
+// expects returns the model's message if m is what the consumer is to get
+// next from the queue.
+func (w *world) expects(q *testQueue, a *modelAttachment, m *message.Message) *modelMessage {
+	for _, late := range []bool{false, true} {
+		if x := q.model.first(a.filter, w.now, late); x != nil && x.n == number(m) {
+			if !bytes.Equal(x.m.Raw(), m.Raw()) {
+				w.t.Fatalf("message %d has changed", x.n)
+			}
+			return x
+		}
+	}
+	return nil
+}
+
+// message makes a message for the queues to; several mean a topic.
+func (w *world) message(durable bool, priority uint8, size int, expiry int64) *message.Message {
+	w.numbers++
+	body := make([]byte, max(8, size))
+	for i := range 8 {
+		body[i] = byte(w.numbers >> (56 - 8*i))
+	}
+	e := message.Envelope{ID: message.ID{Hi: 1, Lo: w.numbers}, Destination: message.Queue("q"), Durable: durable, Priority: priority, Timestamp: 1, Expiry: expiry}
+	return message.New(&e, message.EncodingHub, body)
+}
+
+// publish sends m to queues by index.
+func (w *world) publish(m *message.Message, to ...int) {
+	if m.Durable {
+		op := store.Op{Kind: store.OpPublish, Msg: m}
+		for _, i := range to {
+			op.N |= 1 << i // the log has no such field; the replay here needs it
+		}
+		w.Commit(store.Request{Op: op})
+		return
+	}
+	for _, i := range to {
+		w.queues[i].model.add(m)
+		w.queues[i].EnqueueTransient(m)
+	}
+}
+
+// apply applies n requests of the log as one batch.
+func (w *world) apply(n int) {
+	batch := slices.Clone(w.log[:n])
+	w.log = slices.Delete(w.log, 0, n)
+	for _, r := range batch {
+		ops := r.Ops
+		if ops == nil && r.Op.Kind != 0 {
+			ops = []store.Op{r.Op}
+		}
+		for _, op := range ops {
+			w.applyModel(&op)
+			w.applyReal(&op)
+			w.done = append(w.done, op)
+		}
+		if r.Done != nil {
+			r.Done.Complete(r.Token, r.Err)
+		}
+	}
+	for _, q := range w.queues {
+		q.Pump()
+	}
+}
+
+func (w *world) applyReal(op *store.Op) {
+	switch op.Kind {
+	case store.OpPublish:
+		for i, q := range w.queues {
+			if op.N&(1<<i) != 0 {
+				q.ApplyPublish(op.Msg, ByReference(op.Msg, bits.OnesCount32(op.N)))
+			}
+		}
+	case store.OpAck:
+		w.queues[op.Queue-1].ApplyAck(op.Pos, op.N)
+	case store.OpAttempt:
+		w.queues[op.Queue-1].ApplyAttempt(op.Pos, op.N)
+	}
+}
+
+func (w *world) applyModel(op *store.Op) {
+	switch op.Kind {
+	case store.OpPublish:
+		for i, q := range w.queues {
+			if op.N&(1<<i) != 0 {
+				q.model.add(op.Msg)
+			}
+		}
+	case store.OpAck:
+		for i := range uint64(op.N) + 1 {
+			if x := w.queues[op.Queue-1].model.byPos[op.Pos+i]; x != nil {
+				if x.state != ending {
+					w.t.Fatalf("message %d is removed in state %d", x.n, x.state)
+				}
+				x.q.remove(x)
+			}
+		}
+	case store.OpAttempt:
+		if x := w.queues[op.Queue-1].model.byPos[op.Pos]; x != nil {
+			x.attempts++
+			if op.N != x.attempts {
+				w.t.Fatalf("message %d: attempt %d, want %d", x.n, op.N, x.attempts)
+			}
+			x.state = waiting
+		}
+	}
+}
+
+// load carries out the n oldest requests for pages.
+func (w *world) load(n int) {
+	now := w.loads[:n]
+	w.loads = w.loads[n:]
+	for _, f := range now {
+		w.must(f())
+	}
+}
+
+// settleDown lets everything that is under way happen.
+func (w *world) settleDown() {
+	for len(w.log)+len(w.loads) > 0 {
+		w.apply(len(w.log))
+		w.load(len(w.loads))
+	}
+}
+
+// freeze begins a checkpoint.
+func (w *world) freeze() {
+	index := uint64(len(w.done)) + 1
+	if w.under != nil || index <= w.pages.Mark().Index {
+		return
+	}
+	w.under = &checkpoint{index: index}
+	for _, q := range w.queues {
+		if f := q.Freeze(); f != nil {
+			w.under.frozen = append(w.under.frozen, f)
+		}
+	}
+}
+
+// write completes the checkpoint, or with crash leaves it half written.
+func (w *world) write(crash bool) {
+	c := w.under
+	w.under = nil
+	wr, err := w.pages.Begin(pages.Mark{Index: c.index})
+	w.must(err)
+	refs := NewRefs()
+	for _, f := range c.frozen {
+		w.must(f.Write(w.pages, wr, refs))
+	}
+	w.must(refs.Write(w.pages, wr))
+	if crash {
+		wr.Abort()
+		return
+	}
+	w.must(wr.Commit())
+	for _, f := range c.frozen {
+		f.Written()
+	}
+}
+
+// restart loses what is in memory and not in the log.
+func (w *world) restart() {
+	w.restarts++
+	if w.under != nil {
+		w.write(true)
+	}
+	w.pages.Crash()
+	w.budget = store.NewBudget(w.budget.Limit())
+	w.openScratch(1 << 30)
+	w.log, w.loads, w.consumers = nil, nil, nil
+	for _, q := range w.queues {
+		q.model.restart()
+	}
+	w.fresh()
+	from := 0
+	if mark := w.pages.Mark().Index; mark != 0 {
+		from = int(mark) - 1
+		w.restore()
+	}
+	for i := from; i <= len(w.done); i++ {
+		if intent := w.pages.Intent(); intent == uint64(i)+1 {
+			w.under = &checkpoint{index: intent}
+			for _, q := range w.queues {
+				if f := q.Freeze(); f != nil {
+					w.under.frozen = append(w.under.frozen, f)
+				}
+			}
+			w.write(false)
+		}
+		if i < len(w.done) {
+			w.applyReal(&w.done[i])
+		}
+	}
+}
+
+// restore loads the queues as the broker does.
+func (w *world) restore() {
+	w.must(w.pages.Scan(store.QueuePrefix, func(key, value []byte) error {
+		id, _ := store.ParseQueueKey(key)
+		return w.queues[id-1].Restore(id, value)
+	}))
+	w.must(w.pages.Scan(store.ChunkPrefix, func(key, value []byte) error {
+		id, lane, chunk, _ := store.ParseChunkKey(key)
+		return w.queues[id-1].RestoreChunk(lane, chunk, value)
+	}))
+}
+
+// restart: durable messages wait again, the others are gone.
+func (q *modelQueue) restart() {
+	q.paused, q.present = false, nil
+	for _, x := range slices.Clone(q.all) {
+		x.state, x.limbo = waiting, false
+		if !x.m.Durable {
+			q.remove(x)
+		}
+	}
+	for lane := range q.next {
+		if lane&0x80 != 0 {
+			q.next[lane] = 0
+		}
+	}
+}
+
+// check holds the queues against their invariants, and against the model.
+func (w *world) check() {
+	memory := 0
+	for _, q := range w.queues {
+		memory += q.invariants(w.t)
+		for _, x := range q.model.all {
+			x.limbo = false
+		}
+		st := q.Stats()
+		if st.Messages != len(q.model.all) {
+			w.t.Fatalf("%d messages, want %d", st.Messages, len(q.model.all))
+		}
+		flight := 0
+		for _, x := range q.model.all {
+			if x.state != waiting {
+				flight++
+			}
+		}
+		if st.InFlight != flight {
+			w.t.Fatalf("%d in flight, want %d", st.InFlight, flight)
+		}
+		if w.restarts == 0 && int(st.Enqueued-st.Dequeued) != st.Messages {
+			w.t.Fatalf("%d came, %d went, %d are there", st.Enqueued, st.Dequeued, st.Messages)
+		}
+	}
+	if int64(memory) != w.budget.Used() {
+		w.t.Fatalf("windows hold %d bytes, the budget counts %d", memory, w.budget.Used())
+	}
+	if len(w.loads) == 0 {
+		w.nobodyIsStuck()
+	}
+}
+
+// nobodyIsStuck: no consumer with credit is idle while a message waits that
+// it could have.
+func (w *world) nobodyIsStuck() {
+	for _, q := range w.queues {
+		if q.model.paused {
+			continue
+		}
+		for _, a := range q.model.present {
+			if s := q.model.sole(); s != nil && s != a || !a.c.ready() {
+				continue
+			}
+			if x := q.model.first(a.filter, w.now, false); x != nil {
+				w.t.Fatalf("message %d waits in %d, and a consumer for it", x.n, q.model.index)
+			}
+		}
+	}
+	for _, c := range w.consumers {
+		if c.browse && !c.ended && !c.stopped && c.ready() {
+			w.t.Fatalf("a browser with credit is not done")
+		}
+	}
+}
+
+// invariants checks what must always be true of a queue's own bookkeeping. It
+// returns the memory of its windows.
+func (q *Queue) invariants(t failer) (memory int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	free := 0
+	for _, lv := range q.levels {
+		for _, l := range []*lane{&lv.durable, &lv.transient} {
+			live, empty := 0, 0
+			for i := range l.pages {
+				p := &l.pages[i]
+				if i > 0 && l.pages[i-1].number >= p.number {
+					t.Fatalf("pages %d and %d out of order", l.pages[i-1].number, p.number)
+				}
+				if p.acquired&^p.live != 0 {
+					t.Fatalf("page %d: acquired %x of live %x", p.number, p.acquired, p.live)
+				}
+				live += bits.OnesCount64(p.live)
+				free += bits.OnesCount64(p.free())
+				if p.live == 0 {
+					empty++
+				}
+				memory += p.window(t)
+			}
+			if uint64(live) != l.live || empty != l.empty {
+				t.Fatalf("lane %x: %d live, counted %d; %d empty, counted %d", l.number(), live, l.live, empty, l.empty)
+			}
+			for n := range l.spilled {
+				if p := l.page(n << pageShift); p == nil || p.live == 0 {
+					t.Fatalf("page %d is gone and still in the scratch", n)
+				}
+			}
+		}
+	}
+	if int64(free) != q.free.Load() {
+		t.Fatalf("%d messages are free, counted %d", free, q.free.Load())
+	}
+	return memory
+}
+
+func (p *page) window(t failer) (memory int) {
+	if p.win == nil {
+		return 0
+	}
+	for slot, m := range p.win.msg {
+		if m == nil {
+			continue
+		}
+		memory += m.Size()
+		if p.live&(1<<slot) == 0 {
+			t.Fatalf("page %d keeps slot %d in memory, which is gone", p.number, slot)
+		}
+	}
+	if memory != p.win.bytes {
+		t.Fatalf("page %d holds %d bytes, counted %d", p.number, memory, p.win.bytes)
+	}
+	return memory
+}
