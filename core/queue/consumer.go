@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -390,39 +391,48 @@ func (c *Consumer) finishAll(all []taken, o Outcome, done store.Done, token uint
 // rejectAll rejects the deliveries of each queue; the last one's record tells
 // done, since records complete in order.
 func (c *Consumer) rejectAll(all []taken, done store.Done, token uint64) {
-	var queues []*Queue
-	byQueue := make(map[*Queue][]Held)
+	groups := byQueue(all)
+	for i, g := range groups {
+		ds := make([]Held, len(g))
+		for k, t := range g {
+			ds[k] = Held{t.pos, t.msg}
+		}
+		if i == len(groups)-1 {
+			c.broker.Reject(g[0].q, ds, RejectedByConsumer, done, token)
+			return
+		}
+		c.broker.Reject(g[0].q, ds, RejectedByConsumer, nil, 0)
+	}
+	c.tell(done, token)
+}
+
+// byQueue sorts out whose deliveries these are. Those that no queue keeps are
+// left out.
+func byQueue(all []taken) (groups [][]taken) {
+	if q := all[0].q; q != nil && !slices.ContainsFunc(all, func(t taken) bool { return t.q != q }) {
+		return [][]taken{all}
+	}
+	at := make(map[*Queue]int)
 	for _, t := range all {
 		if t.q == nil {
 			continue
 		}
-		if byQueue[t.q] == nil {
-			queues = append(queues, t.q)
+		i, ok := at[t.q]
+		if !ok {
+			i = len(groups)
+			at[t.q] = i
+			groups = append(groups, nil)
 		}
-		byQueue[t.q] = append(byQueue[t.q], Held{t.pos, t.msg})
+		groups[i] = append(groups[i], t)
 	}
-	for i, q := range queues {
-		if i == len(queues)-1 {
-			c.broker.Reject(q, byQueue[q], RejectedByConsumer, done, token)
-			return
-		}
-		c.broker.Reject(q, byQueue[q], RejectedByConsumer, nil, 0)
-	}
-	c.tell(done, token)
+	return groups
 }
 
 // settleOps carries out o for transient messages at once, and returns what
 // the log has to know of durable ones.
 func settleOps(ops []store.Op, all []taken, o Outcome) []store.Op {
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].q == all[0].q {
-			n++
-		}
-		if q := all[0].q; q != nil {
-			ops = q.settle(ops, all[:n], o)
-		}
-		all = all[n:]
+	for _, g := range byQueue(all) {
+		ops = g[0].q.settle(ops, g, o)
 	}
 	return ops
 }
