@@ -34,6 +34,14 @@ func (f selected) MatchesAttempt(m *message.Message, attempts uint32) bool {
 	return f.selector.MatchesAttempt(m, f.b.o.Converters, attempts)
 }
 
+// Key implements queue.KeyedFilter.
+func (f selected) Key() (selector.Key, bool) { return f.selector.Key() }
+
+// Text implements queue.KeyedFilter.
+func (f selected) Text(field selector.Field, m *message.Message) (string, bool) {
+	return field.Text(m, f.b.o.Converters)
+}
+
 // noFilter selects nothing: a stored selector that this version can't read
 // would otherwise hand out what nobody asked for.
 type noFilter struct{}

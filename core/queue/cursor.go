@@ -31,12 +31,24 @@ func (l *lane) selects(f Filter, seq uint64, m *message.Message) bool {
 // cursor is how far the consumers with one filter have come.
 type cursor struct {
 	filter Filter
-	users  int
 	at     []levelCursor    // parallel to Queue.levels
 	until  map[*lane]uint64 // browsers: the lanes' ends when browsing began; otherwise nil
+
+	users     int
+	consumers []*attachment // in the order of Queue.consumers
+	slot      int           // its place in Queue.awake, -1: it sleeps
+	spent     uint64        // the round in which there was nothing more to get
+	indexed   bool          // see index
 }
 
 type levelCursor struct{ durable, transient laneCursor }
+
+func (c *cursor) lane(l *lane, level int) *laneCursor {
+	if l.transient {
+		return &c.at[level].transient
+	}
+	return &c.at[level].durable
+}
 
 // candidate is the next message that a cursor may deliver.
 type candidate struct {
@@ -68,14 +80,14 @@ func (k *candidate) pass() {
 func (c *cursor) next(q *Queue) (candidate, bool) {
 	for i, lv := range q.levels {
 		at := &c.at[i]
-		d, okD := c.peek(&at.durable, &lv.durable)
+		d, okD := c.peek(q, &at.durable, &lv.durable)
 		if lv.transient.live == 0 {
 			if okD {
 				return d, true
 			}
 			continue
 		}
-		t, okT := c.peek(&at.transient, &lv.transient)
+		t, okT := c.peek(q, &at.transient, &lv.transient)
 		switch {
 		case okT && (!okD || t.msg == nil || t.before(&d)):
 			return t, true // if its page isn't in memory, neither is its place among the durable ones
@@ -91,8 +103,12 @@ func (k *candidate) before(d *candidate) bool {
 	return k.lane.page(k.seq).win.after[k.seq&pageMask] <= d.seq
 }
 
-func (c *cursor) peek(at *laneCursor, l *lane) (candidate, bool) {
-	k, ok := at.peek(l, c.filter)
+// peek finds the first deliverable message of a lane.
+func (c *cursor) peek(q *Queue, at *laneCursor, l *lane) (candidate, bool) {
+	k, ok := at.peekReturned(l, c.filter)
+	if !ok && !c.indexed {
+		k, ok = at.scan(l, c.filter, &q.scanned)
+	}
 	if ok && c.until != nil && k.seq >= c.until[l] {
 		return candidate{}, false
 	}
@@ -103,24 +119,25 @@ func (c *cursor) peek(at *laneCursor, l *lane) (candidate, bool) {
 // be; at returns its position in the lane.
 func (q *Queue) near(l *lane, level int, number uint64) bool {
 	within := func(c *cursor) bool {
-		at := &c.at[level].durable
-		if l.transient {
-			at = &c.at[level].transient
+		from := c.lane(l, level).seq >> pageShift
+		if c.indexed {
+			from = l.next >> pageShift
 		}
-		from := at.seq >> pageShift
 		return number >= from && number <= from+keepPages
 	}
+	used := false
 	for _, c := range q.cursors {
-		if within(c) {
+		if c.users > 0 && within(c) {
 			return true
 		}
+		used = used || c.users > 0
 	}
 	for _, b := range q.browsers {
 		if within(&b.cur) {
 			return true
 		}
 	}
-	return len(q.cursors) == 0 && number <= l.pages[0].number+keepPages
+	return !used && number <= l.pages[0].number+keepPages
 }
 
 // keepPages is how many pages behind the next one to be delivered stay in
@@ -136,9 +153,12 @@ type laneCursor struct {
 
 // giveBack makes seq available again to a cursor that has passed it.
 func (c *laneCursor) giveBack(l *lane, seq uint64) {
-	if seq >= c.seq {
-		return
+	if seq < c.seq {
+		c.push(l, seq)
 	}
+}
+
+func (c *laneCursor) push(l *lane, seq uint64) {
 	if len(c.returned) >= max(minPruned, 2*c.pruned) {
 		c.returned.prune(func(seq uint64) bool {
 			p := l.page(seq)
@@ -157,8 +177,13 @@ const minPruned = 256
 // free returns the messages that can be delivered.
 func (p *page) free() uint64 { return p.live &^ p.acquired }
 
-// peek finds the first deliverable message of a lane that filter selects.
-func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
+// maxScanned is how many messages filters are asked about at a time. Then the
+// lock is let go, and the loader goes on.
+const maxScanned = 2048
+
+// peekReturned finds the first deliverable message that came back, or was
+// offered, and that filter selects.
+func (c *laneCursor) peekReturned(l *lane, filter Filter) (candidate, bool) {
 	for len(c.returned) > 0 {
 		seq := c.returned[0]
 		p := l.page(seq)
@@ -173,6 +198,13 @@ func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
 		}
 		return candidate{l, c, seq, m, true}, true
 	}
+	return candidate{}, false
+}
+
+// scan finds the first deliverable message from the cursor's place on that
+// filter selects. If it had to look at too many it returns the next one as if
+// it were not in memory.
+func (c *laneCursor) scan(l *lane, filter Filter, scanned *int) (candidate, bool) {
 	for {
 		seq, ok := l.firstFree(c.seq)
 		c.seq = seq
@@ -180,9 +212,14 @@ func (c *laneCursor) peek(l *lane, filter Filter) (candidate, bool) {
 			return candidate{}, false
 		}
 		m := l.page(seq).message(seq)
-		if m != nil && !l.selects(filter, seq, m) {
-			c.seq++
-			continue
+		if m != nil && filter != nil {
+			if *scanned++; *scanned > maxScanned {
+				return candidate{l, c, seq, nil, false}, true
+			}
+			if !l.selects(filter, seq, m) {
+				c.seq++
+				continue
+			}
 		}
 		return candidate{l, c, seq, m, false}, true
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -18,6 +19,7 @@ func (q *Queue) Subscribe(c *Consumer, filter Filter, priority int, exclusive bo
 		return false
 	}
 	a := &attachment{c: c, cursor: q.cursorFor(filter), priority: priority, exclusive: exclusive}
+	q.wake(a.cursor)
 	i := len(q.consumers)
 	for i > 0 && q.consumers[i-1].priority < priority {
 		i--
@@ -33,10 +35,14 @@ func (q *Queue) Subscribe(c *Consumer, filter Filter, priority int, exclusive bo
 // attached follows a change of the consumers.
 func (q *Queue) attached() {
 	q.starved, q.sole = false, nil
-	for _, a := range q.consumers {
-		if a.exclusive {
+	for _, c := range q.cursors {
+		c.consumers = c.consumers[:0]
+	}
+	for i, a := range q.consumers {
+		a.at = i
+		a.cursor.consumers = append(a.cursor.consumers, a)
+		if a.exclusive && q.sole == nil {
 			q.sole = a
-			return
 		}
 	}
 }
@@ -49,8 +55,11 @@ func (q *Queue) cursorFor(filter Filter) *cursor {
 			return c
 		}
 	}
-	c := &cursor{filter: filter, users: 1, at: make([]levelCursor, len(q.levels))}
+	c := &cursor{filter: filter, users: 1, at: make([]levelCursor, len(q.levels)), slot: -1}
 	q.cursors = append(q.cursors, c)
+	if filter != nil {
+		q.index.add(c)
+	}
 	return c
 }
 
@@ -62,7 +71,7 @@ func (q *Queue) Detach(c *Consumer) {
 			return false
 		}
 		if a.cursor.users--; a.cursor.users == 0 {
-			q.cursors = slices.DeleteFunc(q.cursors, func(k *cursor) bool { return k == a.cursor })
+			q.park(a.cursor)
 		}
 		return true
 	})
@@ -126,6 +135,7 @@ const (
 // dispatch delivers while there are messages and consumers with credit. It is
 // called with mu held.
 func (q *Queue) dispatch() (after afterwards) {
+	q.scanned = 0
 	for i := 0; i < len(q.browsers); {
 		if q.browsers[i].advance(q, &after) {
 			q.browsers = slices.Delete(q.browsers, i, i+1)
@@ -146,11 +156,11 @@ func (q *Queue) dispatch() (after afterwards) {
 		k, ok := a.cursor.next(q)
 		switch {
 		case !ok:
-			q.spend(a)
+			q.exhausted(a.cursor)
 		case k.msg == nil:
 			q.load(&after, k.lane, k.seq)
 			q.prefetch(&after, k.lane, k.seq)
-			q.spend(a)
+			a.cursor.spent = q.round
 		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
 			k.take()
 			q.free.Add(-1)
@@ -189,57 +199,63 @@ func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
 	}
 }
 
-// spend takes every consumer of a's cursor out of this round: they would
-// find the same nothing.
-func (q *Queue) spend(a *attachment) {
-	for _, other := range q.consumers {
-		if other.cursor == a.cursor {
-			other.spent = q.round
-		}
-	}
-}
-
 // pick returns the consumer whose turn it is: the highest priority among
-// those with credit, by turns among equals, or the exclusive one.
+// those with credit, by turns among equals, or the exclusive one. Cursors that
+// sleep have nothing for theirs.
 func (q *Queue) pick() *attachment {
-	n := len(q.consumers)
-	if n == 0 {
-		return nil
-	}
 	if a := q.sole; a != nil {
-		if a.spent != q.round && a.c.Ready() {
+		asked := a.cursor.slot >= 0 && a.cursor.spent != q.round
+		if asked && a.c.Ready() {
 			return a
 		}
-		q.starved = a.spent != q.round
+		q.starved = asked
 		return nil
 	}
 	var best *attachment
-	bestAt, open := 0, false
-	uniform := q.consumers[0].priority == q.consumers[n-1].priority
-	for i := range n {
-		at := q.turn + i
-		if at >= n {
-			at %= n
-		}
-		a := q.consumers[at]
-		if a.spent == q.round {
-			open = true // it may be ready: not starved
+	open := false
+	for _, c := range q.awake {
+		if c.spent == q.round {
+			open = true // its consumers may be ready: not starved
 			continue
 		}
-		if best != nil && a.priority <= best.priority || !a.c.Ready() {
-			continue
-		}
-		best, bestAt = a, at
-		if uniform {
-			break
+		if a := c.ready(q.turn); a != nil && (best == nil || q.precedes(a, best)) {
+			best = a
 		}
 	}
 	if best == nil {
 		q.starved = !open
 		return nil
 	}
-	q.following = (bestAt + 1) % n // the turn passes on when it got something
+	q.following = (best.at + 1) % len(q.consumers) // the turn passes on when it got something
 	return best
+}
+
+// ready returns the cursor's consumer with credit whose turn it is if asking
+// begins at turn.
+func (c *cursor) ready(turn int) (best *attachment) {
+	n := len(c.consumers)
+	start := sort.Search(n, func(i int) bool { return c.consumers[i].at >= turn })
+	uniform := c.consumers[0].priority == c.consumers[n-1].priority
+	for i := range n {
+		a := c.consumers[(start+i)%n]
+		if best != nil && a.priority <= best.priority || !a.c.Ready() {
+			continue
+		}
+		if best = a; uniform {
+			break
+		}
+	}
+	return best
+}
+
+// precedes reports whether a gets a message rather than b.
+func (q *Queue) precedes(a, b *attachment) bool {
+	if a.priority != b.priority {
+		return a.priority > b.priority
+	}
+	n := len(q.consumers)
+	first := q.turn % n // consumers may have gone since
+	return (a.at-first+n)%n < (b.at-first+n)%n
 }
 
 // load asks for the page of seq.

@@ -30,10 +30,13 @@ type Queue struct {
 	cursors   []*cursor
 	consumers []*attachment // by falling priority
 	sole      *attachment   // the first one that asked to be the only one served
+	awake     []*cursor     // those that may have something to deliver
+	index     index         // finds the others
+	scanned   int           // messages that filters were asked about in this dispatch
 	browsers  []*browser
 	turn      int    // the consumer to be asked first
 	following int    // the consumer to be asked first once the one just picked has got something
-	round     uint64 // of dispatching, for attachment.spent
+	round     uint64 // of dispatching, for cursor.spent
 	starved   bool   // no consumer was ready: only they can change that, by Dispatch
 	paused    bool
 	deleted   bool
@@ -61,7 +64,7 @@ type attachment struct {
 	cursor    *cursor
 	priority  int
 	exclusive bool
-	spent     uint64 // the round in which it had nothing more to get
+	at        int // its place in Queue.consumers
 }
 
 // New returns an empty queue that the log doesn't know yet.
@@ -131,9 +134,10 @@ func (q *Queue) lane(pos uint64) (*lane, int) {
 func (q *Queue) ApplyPublish(m *message.Message, byRef bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.level(m.Priority).durable.append(m, byRef, 0)
+	l := &q.level(m.Priority).durable
+	seq := l.append(m, byRef, 0)
 	q.changed = true
-	q.added(m)
+	q.added(l, seq, m)
 }
 
 // EnqueueTransient adds a message that is not logged, and dispatches.
@@ -144,17 +148,18 @@ func (q *Queue) EnqueueTransient(m *message.Message) {
 		return
 	}
 	l := q.level(m.Priority)
-	l.transient.append(m, false, l.durable.next)
-	q.added(m)
+	seq := l.transient.append(m, false, l.durable.next)
+	q.added(&l.transient, seq, m)
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
 }
 
-func (q *Queue) added(m *message.Message) {
+func (q *Queue) added(l *lane, seq uint64, m *message.Message) {
 	q.counters.Enqueued++
 	q.free.Add(1)
 	q.take(m.Size())
+	q.offer(l, seq, m)
 }
 
 // take counts memory that messages take from now on.
@@ -242,16 +247,11 @@ func (q *Queue) giveBack(pos uint64) {
 	}
 	p.acquired &^= bit
 	q.free.Add(1)
-	if m := p.message(seq); m != nil {
+	m := p.message(seq)
+	if m != nil {
 		p.expires(m) // a sweep may have passed it
 	}
-	for _, c := range q.cursors {
-		if l.transient {
-			c.at[i].transient.giveBack(l, seq)
-		} else {
-			c.at[i].durable.giveBack(l, seq)
-		}
-	}
+	q.back(l, i, seq, m)
 }
 
 // accept removes a delivered message for good.
