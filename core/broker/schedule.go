@@ -136,6 +136,14 @@ func (s *schedules) written() { s.table.Written() }
 // load implements part.
 func (s *schedules) load(name string, value []byte) error { return s.table.Load(name, value) }
 
+// CheckScheduleProperty checks the value of one of the properties that schedule
+// a message, which frontends hand over as annotations of its envelope. Errors
+// say what is wrong; those of a pattern name the character.
+func CheckScheduleProperty(name, value string) error {
+	var s schedule.Spec
+	return s.Set(name, value)
+}
+
 // isScheduled reports whether m has a schedule; it is quick for messages that
 // have none.
 func (s *schedules) isScheduled(m *message.Message) bool {

@@ -18,6 +18,7 @@ type upkeep struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	backoff time.Time // owned by the reliever: until then nothing is spilled
+	ended   sync.Once
 }
 
 const (
@@ -38,7 +39,7 @@ func (u *upkeep) start() {
 }
 
 func (u *upkeep) end() {
-	close(u.stop)
+	u.ended.Do(func() { close(u.stop) })
 	u.wg.Wait()
 }
 

@@ -177,29 +177,6 @@ func (c *conn) readProperty(e *message.Envelope, f *frame, h *field, block []byt
 	return block, err
 }
 
-// readSchedule reads the headers that delay a message. What remains are the
-// headers that only the broker may set: they are dropped.
-func (c *conn) readSchedule(e *message.Envelope, f *frame, h *field, block []byte) ([]byte, error) {
-	switch h.name { //nolint:exhaustive // the others are not a client's to say
-	case headerScheduledDelay:
-		ms, err := readNumber(f, h, 0)
-		if ms > 0 {
-			e.DeliverAt = c.nowMs + ms
-		}
-		return block, err
-	case headerScheduledPeriod, headerScheduledRepeat:
-		_, err := readNumber(f, h, 0)
-		return f.appendDecoded(block, h), err
-	case headerScheduledCron:
-		if len(bytes.Fields(f.bytes(h.value))) != 5 {
-			return block, refuse("Write minute, hour, day of month, month and day of week: 0 12 * * 1.",
-				"header AMQ_SCHEDULED_CRON has not five fields: %q", clip(f.bytes(h.value)))
-		}
-		return f.appendDecoded(block, h), nil
-	}
-	return block, nil
-}
-
 // readReplyTo reads a destination. A name without prefix is somebody's own
 // notion of an address and stays a header, as in ActiveMQ.
 func (c *conn) readReplyTo(e *message.Envelope, f *frame, h *field, block []byte) ([]byte, error) {

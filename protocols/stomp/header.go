@@ -108,6 +108,8 @@ const (
 	headerScheduledPeriod
 	headerScheduledRepeat
 	headerScheduledCron
+	headerScheduledZone
+	headerScheduledJob
 	headerNameCount
 )
 
@@ -153,6 +155,8 @@ func lookupHeader(key []byte) headerName {
 		return headerRedelivered
 	case "original-destination":
 		return headerOriginal
+	case "scheduledJobId":
+		return headerScheduledJob
 	}
 	return lookupJMS(key)
 }
@@ -197,6 +201,8 @@ func lookupJMS(key []byte) headerName {
 		return headerScheduledRepeat
 	case "AMQ_SCHEDULED_CRON":
 		return headerScheduledCron
+	case "AMQ_SCHEDULED_TZ":
+		return headerScheduledZone
 	}
 	return headerOther
 }
