@@ -374,10 +374,12 @@ func (m *machine) drain() {
 	for len(m.txs) > 0 {
 		m.rollback(m.txs[0])
 		m.txs = m.txs[1:]
+		m.check()
 	}
 	m.settleDown()
 	for len(m.consumers) > 0 {
 		m.close(m.consumers[0])
+		m.check()
 	}
 	c := &modelConsumer{w: m.world, held: map[uint64]*modelMessage{}, window: 300}
 	c.c = NewConsumer(m, ConsumerOptions{Window: c.window, Target: c})
