@@ -38,7 +38,8 @@ const (
 type Sink interface {
 	// Deliver hands over one message. Credit bounds how often it is called.
 	Deliver(d Delivery)
-	// Resume says that sends held after Publish returned wait may go on.
+	// Resume says that sends held after Publish returned wait may go on. It
+	// may come while that Publish has not returned yet.
 	Resume()
 	// Closed says that the broker ended the session, and why (shutdown, an
 	// administrator, the same client id connected elsewhere).

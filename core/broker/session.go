@@ -128,17 +128,25 @@ func (s *Session) CreateTemp(k message.Kind) (message.Destination, error) {
 	if err := s.mayCreateTemp(d); err != nil {
 		return message.Destination{}, err
 	}
+	s.b.addTemp(d)
+	if !s.ownTemp(d) {
+		s.b.removeTemp(d)
+		return message.Destination{}, errClosed
+	}
+	return d, nil
+}
+
+func (s *Session) ownTemp(d message.Destination) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return d, errClosed
+		return false
 	}
 	if s.temp == nil {
 		s.temp = make(map[message.Destination]struct{})
 	}
 	s.temp[d] = struct{}{}
-	s.b.addTemp(d)
-	return d, nil
+	return true
 }
 
 func (s *Session) tempPrefix() string {

@@ -1,27 +1,39 @@
 package broker
 
 import (
+	"sync"
+
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
 // Transaction collects sends and settlements, which happen all or not at all:
-// they are one record of the log. It belongs to the goroutine of its session.
+// they are one record of the log. It belongs to the goroutine of its session,
+// which may be ended by another one.
 type Transaction struct {
-	s        *Session
+	s *Session
+
+	mu       sync.Mutex
 	msgs     []*message.Message
 	settled  []queue.InTx
-	finished bool
-	done     Done
-	token    uint64
+	finished bool // nothing changes any more
+
+	// Owned by who finished it.
+	done  Done
+	token uint64
 }
 
-// Begin opens a local transaction. Any number can be open.
+// Begin opens a local transaction. Any number can be open. That of a closed
+// session is finished.
 func (s *Session) Begin() *Transaction {
 	t := &Transaction{s: s}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		t.finished = true
+		return t
+	}
 	if s.open == nil {
 		s.open = make(map[*Transaction]struct{})
 	}
@@ -31,10 +43,13 @@ func (s *Session) Begin() *Transaction {
 
 // finish makes t's end final; it reports whether it had not come before.
 func (t *Transaction) finish() bool {
-	if t.finished {
+	t.mu.Lock()
+	before := t.finished
+	t.finished = true
+	t.mu.Unlock()
+	if before {
 		return false
 	}
-	t.finished = true
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	delete(t.s.open, t)
@@ -45,6 +60,8 @@ var errFinished = fail(CodeState, "transaction", "it was committed or rolled bac
 
 // Publish adds a send.
 func (t *Transaction) Publish(m *message.Message) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.finished {
 		return errFinished
 	}
@@ -85,6 +102,8 @@ func (t *Transaction) SettleThrough(c *Consumer, tag uint64, o Outcome) error {
 }
 
 func (t *Transaction) settle(c *Consumer, tag uint64, o Outcome, through bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.finished {
 		return errFinished
 	}

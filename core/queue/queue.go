@@ -366,6 +366,19 @@ func (q *Queue) Remove(ops []store.Op, ds []Held) []store.Op {
 	return ops
 }
 
+// Return makes messages available again that Remove's ops should have ended
+// and did not. It does not dispatch: what prevented that may last, and what
+// expired would come back at once.
+func (q *Queue) Return(ds []Held) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range ds {
+		if !isTransient(d.Pos) {
+			q.giveBack(d.Pos)
+		}
+	}
+}
+
 // SetPaused stops or restarts deliveries.
 func (q *Queue) SetPaused(on bool) {
 	q.mu.Lock()
