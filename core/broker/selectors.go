@@ -37,9 +37,9 @@ func (f selected) MatchesAttempt(m *message.Message, attempts uint32) bool {
 // Key implements queue.KeyedFilter.
 func (f selected) Key() (selector.Key, bool) { return f.selector.Key() }
 
-// Text implements queue.KeyedFilter.
-func (f selected) Text(field selector.Field, m *message.Message) (string, bool) {
-	return field.Text(m, f.b.o.Converters)
+// Value implements queue.KeyedFilter.
+func (f selected) Value(field selector.Field, m *message.Message) (selector.KeyValue, bool) {
+	return field.Value(m, f.b.o.Converters)
 }
 
 // noFilter selects nothing: a stored selector that this version can't read

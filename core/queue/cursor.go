@@ -38,7 +38,9 @@ type cursor struct {
 	consumers []*attachment // in the order of Queue.consumers
 	slot      int           // its place in Queue.awake, -1: it sleeps
 	spent     uint64        // the round in which there was nothing more to get
-	indexed   bool          // see index
+	asked     uint64        // the round in which best, its only consumer, or nobody was ready
+	best      *attachment
+	indexed   bool // see index
 }
 
 type levelCursor struct{ durable, transient laneCursor }

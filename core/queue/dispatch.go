@@ -183,6 +183,7 @@ func (q *Queue) clock(now *int64) int64 {
 // give delivers k to a. If a's credit went to another queue meanwhile, the
 // message stays where it is.
 func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
+	a.cursor.asked = 0
 	var attempts uint32
 	if k.lane.attempts != nil {
 		attempts = k.lane.attempts[k.seq]
@@ -218,7 +219,13 @@ func (q *Queue) pick() *attachment {
 			open = true // its consumers may be ready: not starved
 			continue
 		}
-		if a := c.ready(q.turn); a != nil && (best == nil || q.precedes(a, best)) {
+		if c.asked != q.round {
+			c.best = c.ready(q.turn)
+			if c.best == nil || len(c.consumers) == 1 { // it stays so in this round, until it gets something
+				c.asked = q.round
+			}
+		}
+		if a := c.best; a != nil && (best == nil || q.precedes(a, best)) {
 			best = a
 		}
 	}

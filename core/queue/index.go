@@ -17,13 +17,13 @@ import (
 // grow long because its consumers have no credit, it stops being indexed and
 // later goes on scanning from there.
 
-// KeyedFilter is a Filter that may demand that a field is one of some texts.
+// KeyedFilter is a Filter that may demand that a field is one of some values.
 type KeyedFilter interface {
 	Filter
 	// Key returns what the filter demands, if it does.
 	Key() (selector.Key, bool)
-	// Text returns the text of a field of m, if it is there and a text.
-	Text(f selector.Field, m *message.Message) (string, bool)
+	// Value returns what a field is in m, if it is there.
+	Value(f selector.Field, m *message.Message) (selector.KeyValue, bool)
 }
 
 const (
@@ -40,7 +40,7 @@ type index struct {
 type fieldIndex struct {
 	field  selector.Field
 	reader KeyedFilter // reads the field
-	by     map[string][]*cursor
+	by     map[selector.KeyValue][]*cursor
 }
 
 func (x *index) add(c *cursor) {
@@ -52,7 +52,7 @@ func (x *index) add(c *cursor) {
 	i := slices.IndexFunc(x.fields, func(e fieldIndex) bool { return e.field == key.Field })
 	if i < 0 {
 		i = len(x.fields)
-		x.fields = append(x.fields, fieldIndex{key.Field, f, make(map[string][]*cursor)})
+		x.fields = append(x.fields, fieldIndex{key.Field, f, make(map[selector.KeyValue][]*cursor)})
 	}
 	for _, v := range key.Values {
 		if by := x.fields[i].by; !slices.Contains(by[v], c) {
@@ -99,8 +99,8 @@ func (q *Queue) offer(l *lane, seq uint64, m *message.Message) {
 	q.offerTo(x.rest, l, level, seq, m)
 	for i := range x.fields {
 		f := &x.fields[i]
-		if text, ok := f.reader.Text(f.field, m); ok {
-			q.offerTo(f.by[text], l, level, seq, m)
+		if v, ok := f.reader.Value(f.field, m); ok {
+			q.offerTo(f.by[v], l, level, seq, m)
 		}
 	}
 }

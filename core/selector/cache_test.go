@@ -72,19 +72,3 @@ func TestCacheIsSafeForConcurrentUse(t *testing.T) {
 		}
 	}
 }
-
-func TestKeyIsANecessaryCondition(t *testing.T) {
-	for text, want := range map[string]string{
-		"a = 'x'": "[x]", "'x' = a": "[x]", "b > 1 AND a = 'x'": "[x]", "a IN ('x', 'y') AND b": "[x y]", "JMSType = 'x'": "[x]",
-		"a = 1": "", "a = 'x' OR b": "", "NOT a = 'x'": "", "a NOT IN ('x')": "", "a <> 'x'": "", "JMSPriority = '4'": "",
-		"JMSMessageID = 'x'": "", "a = b": "", convertPrefix + "a = 'x'": "", "JMSPriority IN ('4')": "",
-	} {
-		got := ""
-		if k, ok := mustParse(t, text, Options{}).Key(); ok {
-			got = fmt.Sprint(k.Values)
-		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
-}
