@@ -63,7 +63,7 @@ func (b *Broker) queueFor(d message.Destination) (q *queue.Queue, made bool) {
 	r.byName[d] = q
 	var follow []*patternConsumer
 	for p := range r.patterns {
-		if p.selects(d) {
+		if p.selects(d) && !p.sub.Browse { // who browses sees what was there
 			follow = append(follow, p)
 		}
 	}
