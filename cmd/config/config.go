@@ -19,6 +19,7 @@ type Config struct {
 	Memory       Memory        `key:"memory"`
 	Security     Security      `key:"security"`
 	Stomp        Stomp         `key:"stomp"`
+	Schedule     Schedule      `key:"schedule"`
 	Shutdown     Shutdown      `key:"shutdown"`
 	Destinations []Destination `key:"destinations" doc:"policies by destination; the first entry that matches counts"`
 }
@@ -134,6 +135,7 @@ func Default() Config {
 		},
 		Security: Security{CertificateUser: "none", JWT: JWT{NameClaim: "sub", GroupsClaim: "groups"}},
 		Stomp:    Stomp{Nack: "dead-letter"},
+		Schedule: defaultSchedule(),
 		Shutdown: Shutdown{Timeout: 25 * time.Second},
 	}
 }

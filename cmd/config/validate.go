@@ -61,6 +61,7 @@ func (c *Config) validate(from *Loaded) error {
 	if c.Memory.Limit != 0 {
 		v.size("memory.limit", c.Memory.Limit, 32*MiB, TiB)
 	}
+	v.schedule(&c.Schedule)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
 	v.security(&c.Security)
 	v.destinations(c.Destinations)

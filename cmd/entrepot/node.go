@@ -109,6 +109,7 @@ func (n *node) brokerOptions() broker.Options {
 			CheckpointInterval: c.Store.CheckpointInterval,
 			OnFailure:          func(err error) { n.failure <- err },
 		},
+		Schedule: scheduleOptions(&c.Schedule),
 	}
 	for _, d := range c.Destinations {
 		o.Policies = append(o.Policies, broker.Policy{Pattern: d.Pattern(), Durability: durabilities[d.Sync]})
