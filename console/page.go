@@ -16,6 +16,11 @@ var indexPage = template.Must(template.ParseFS(ui, "ui/index.html"))
 
 // index serves the landing page.
 func (s *Server) index(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "this page can only be read", http.StatusMethodNotAllowed)
+		return
+	}
 	if r.URL.Path != "/" {
 		http.Error(w, "nothing here: try / or /metrics", http.StatusNotFound)
 		return

@@ -91,7 +91,7 @@ func (s *Server) handler() http.Handler {
 		mux.Handle("/metrics/detailed", s.api)
 	}
 	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("GET /", s.index)
+	mux.HandleFunc("/", s.index) // without a method: with one it would be at odds with the API's tree
 	return mux
 }
 

@@ -35,7 +35,7 @@ func (f *fixed) Started() bool   { return !f.starting }
 
 func start(t *testing.T, source Source) *Server {
 	t.Helper()
-	s, err := Start(t.Context(), Options{Address: "127.0.0.1:0", Source: source, Logger: slog.New(slog.DiscardHandler)})
+	s, err := Start(t.Context(), Options{Address: "127.0.0.1:0", Source: source, API: http.NotFoundHandler(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestProbesSayWhatTheBrokerSays(t *testing.T) {
 		{"not ready", "/readyz", "not ready\n[-] store: the disk is full\n", 503, fixed{checks: bad}},
 		{"not ready in words", "/readyz?verbose", "not ready\n[-] store: the disk is full\n[+] listeners\n", 503, fixed{checks: bad}},
 		{"not ready while starting", "/readyz", "not ready\n", 503, fixed{checks: good, starting: true}},
-		{"nothing there", "/admin", "nothing here: try / or /metrics\n", 404, fixed{}},
+		{"nothing there", "/elsewhere", "nothing here: try / or /metrics\n", 404, fixed{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status, _, body := ask(t, start(t, &test.source), http.MethodGet, test.path)
@@ -98,6 +98,9 @@ func TestProbesSayWhatTheBrokerSays(t *testing.T) {
 func TestOnlyReadingIsAllowed(t *testing.T) {
 	s := start(t, &fixed{})
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		if status, _, _ := ask(t, s, method, "/"); status != http.StatusMethodNotAllowed {
+			t.Errorf("%s of the page is answered with %d", method, status)
+		}
 		if status, _, _ := ask(t, s, method, "/metrics"); status != http.StatusMethodNotAllowed {
 			t.Errorf("%s is answered with %d", method, status)
 		}
