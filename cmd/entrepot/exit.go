@@ -11,11 +11,15 @@ import (
 
 // What the process ends with.
 const (
-	exitOK      = 0
-	exitError   = 1
-	exitUsage   = 2
-	exitTimeout = 7
-	exitConfig  = 78 // EX_CONFIG of sysexits.h
+	exitOK       = 0
+	exitError    = 1
+	exitUsage    = 2
+	exitNotFound = 3
+	exitAuth     = 4
+	exitConflict = 5
+	exitTimeout  = 7
+	exitTempFail = 75 // EX_TEMPFAIL of sysexits.h
+	exitConfig   = 78 // EX_CONFIG
 )
 
 // usageError is a command line that makes no sense.

@@ -18,6 +18,8 @@ Examples:
 {{.Example}}
 {{end}}
 Usage:
+{{- if index .Annotations "alone"}}
+  {{.UseLine}}{{end}}
   {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND [flags]{{else}}{{.UseLine}}{{end}}
 {{if .HasAvailableSubCommands}}
 Commands:{{range .Commands}}{{if .IsAvailableCommand}}
@@ -64,7 +66,7 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(p.serveCommand(), p.pubCommand(), p.subCommand(), bench.Command(), p.storeCommand(),
-		p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
+		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd()
 	return root
 }

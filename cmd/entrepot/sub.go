@@ -46,14 +46,16 @@ func (p *program) subCommand() *cobra.Command {
 		Long: `Prints the body of each message that arrives, a line each, until it is
 interrupted or has printed --count. A message is acknowledged after it was
 printed, so that nothing is lost when the command is stopped. With --browser it
-prints what waits in a queue, leaves it there, and ends.`,
+prints what waits in a queue, leaves it there, and ends. Its commands manage the
+subscriptions that exist.`,
 		Example: `  entrepot sub /queue/hello
   entrepot sub /topic/news.> -o json
   entrepot sub /queue/orders --count 1 --timeout 10s
   entrepot sub /queue/orders --browser --selector "amount > 100"
   entrepot sub /topic/news --durable reader --client-id office`,
-		Args: arguments(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.sub(cmd.Context(), &f, args) },
+		Annotations: map[string]string{"alone": "yes"}, // it does something without a subcommand
+		Args:        arguments(1),
+		RunE:        func(cmd *cobra.Command, args []string) error { return p.sub(cmd.Context(), &f, args) },
 	}
 	flags := cmd.Flags()
 	f.register(flags)
@@ -66,6 +68,7 @@ prints what waits in a queue, leaves it there, and ends.`,
 	flags.BoolVar(&f.browser, "browser", false, "look at what waits in a queue without taking it")
 	flags.IntVar(&f.prefetch, "prefetch", 100, "messages that the broker may send ahead")
 	flags.StringVarP(&f.output, "output", "o", "body", "body, or json: an object a line with headers")
+	p.subManagement(cmd)
 	return cmd
 }
 

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/entrepot-mq/entrepot/console/api"
+	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
+)
+
+// managedBroker is a broker with an API for commands to ask.
+type managedBroker struct {
+	t *testing.T
+	*broker.Broker
+	address string
+}
+
+func newManaged(t *testing.T) *managedBroker {
+	t.Helper()
+	b, err := broker.Open(broker.Options{Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api.New(api.Options{
+		Broker: func() *broker.Broker { return b }, Version: "1", StartedAt: time.Now(),
+		Converters: message.Converters{message.EncodingHub: message.Hub{}},
+	}))
+	t.Cleanup(func() {
+		server.Close()
+		_ = b.Close(t.Context())
+	})
+	return &managedBroker{t, b, server.Listener.Addr().String()}
+}
+
+func (b *managedBroker) run(stdin string, args ...string) result {
+	b.t.Helper()
+	return runWith(b.t.Context(), stdin, []string{"ENTREPOT_CONSOLE_ADDRESS=" + b.address}, args...)
+}
+
+// ok runs a command that has to succeed, and returns what it printed.
+func (b *managedBroker) ok(line string) string {
+	b.t.Helper()
+	r := b.run("", strings.Fields(line)...)
+	if r.code != exitOK {
+		b.t.Fatalf("%s: code %d: %s", line, r.code, r.err)
+	}
+	return r.out
+}
+
+func (b *managedBroker) send(queue string, bodies ...string) {
+	b.t.Helper()
+	for _, body := range bodies {
+		e := message.Envelope{ID: b.NewID(), Destination: message.Queue(queue), Durable: true, Priority: 4, Timestamp: 1}
+		if err := b.Send(true, message.NewView(&e, &message.View{Body: message.TextBody(body)})); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+type idleSink struct{}
+
+func (idleSink) Deliver(broker.Delivery) {}
+func (idleSink) Resume()                 {}
+func (idleSink) Closed(error)            {}
+
+func (b *managedBroker) client() {
+	b.t.Helper()
+	s, err := b.Connect(broker.ConnectRequest{Protocol: "test", ClientID: "office", Sink: idleSink{}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(s.Close)
+	if _, err := s.Subscribe(broker.Subscription{Destination: message.Topic("news"), Durable: "reader", Window: 1}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// managedCommands are the commands of the API that print objects, each with
+// arguments that work.
+func managedCommands(b *managedBroker) map[string]string {
+	b.send("orders", "1", "2", "3")
+	b.client()
+	page, err := b.Browse("orders", broker.Browse{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ref := page.Messages[0].Ref.String()
+	return map[string]string{
+		"queue ls": "", "queue info": "orders", "queue create": "fresh", "queue rm": "", "queue purge": "purgeable --yes",
+		"queue pause": "orders", "queue resume": "orders", "queue browse": "orders",
+		"queue move": "orders moved --create " + ref, "queue copy": "orders copied --create --all", "queue retry": "orders --all --yes",
+		"queue export": "", "queue import": "fresh --file " + os.DevNull,
+		"topic ls": "", "sub ls": "", "sub rm": "", "conn ls": "", "conn info": "1", "conn close": "",
+		"msg show": "orders " + page.Messages[1].Ref.String(), "msg rm": "",
+	}
+}
+
+func TestEveryManagementCommandSpeaksEveryFormat(t *testing.T) {
+	silent := []string{"queue rm", "sub rm", "conn close", "msg rm", "queue export"} // print nothing, or lines of their own
+	var names []string
+	for _, noun := range (&program{}).root().Commands() {
+		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg"}, noun.Name()) {
+			continue
+		}
+		for _, verb := range noun.Commands() {
+			names = append(names, noun.Name()+" "+verb.Name())
+		}
+	}
+	for _, output := range outputs {
+		b := newManaged(t)
+		b.send("purgeable", "x")
+		args := managedCommands(b)
+		for _, name := range names {
+			arg, known := args[name]
+			if !known {
+				t.Errorf("%s is not tested", name)
+			}
+			if slices.Contains(silent, name) {
+				continue
+			}
+			out := b.ok(name + " " + arg + " -o " + output)
+			switch output {
+			case "json":
+				if !json.Valid([]byte(out)) {
+					t.Errorf("%s -o json: %s", name, out)
+				}
+			case "jsonl":
+				for line := range strings.Lines(out) {
+					if !json.Valid([]byte(line)) {
+						t.Errorf("%s -o jsonl: %s", name, line)
+					}
+				}
+			default:
+				if strings.TrimSpace(out) == "" {
+					t.Errorf("%s -o %s prints nothing", name, output)
+				}
+			}
+		}
+	}
+}
+
+func TestQueueCommandsDoWhatTheySay(t *testing.T) {
+	b := newManaged(t)
+	b.send("orders", "1", "2", "3")
+	b.client()
+	if out := b.ok("queue ls"); out != "NAME    MESSAGES  IN-FLIGHT  CONSUMERS  ENQUEUED  DEQUEUED  PAUSED\norders  3         0          0          3         0         false\n" {
+		t.Errorf("%s", out)
+	}
+	lines := b.ok("queue export orders")
+	if n := strings.Count(lines, "\n"); n != 3 {
+		t.Errorf("%d lines", n)
+	}
+	file := filepath.Join(t.TempDir(), "orders.jsonl")
+	b.ok("queue export orders --file " + file)
+	b.ok("queue import copy --create --file " + file)
+	if r := b.run(lines, "queue", "import", "copy", "-o", "json"); !strings.Contains(r.out, `"duplicates": 3`) {
+		t.Errorf("%+v", r)
+	}
+	b.ok("queue move orders parked --create --all --limit 2 --yes")
+	if out := b.ok("queue browse parked -o jsonl"); strings.Count(out, "\n") != 2 {
+		t.Errorf("%s", out)
+	}
+	if out := b.ok("queue purge parked --yes"); out != "REMOVED  2\n" {
+		t.Errorf("%q", out)
+	}
+	b.ok("queue rm parked --yes")
+	b.ok("conn close 1 --yes --reason done")
+	b.ok("queue create ..")
+	b.ok("queue rm .. -y")
+}
+
+func TestManagementErrorsHaveTheirExitCodes(t *testing.T) {
+	b := newManaged(t)
+	b.send("orders", "1")
+	b.client()
+	for _, test := range []struct {
+		args, want string
+		code       int
+	}{
+		{"queue info", "NAME is missing", exitUsage},
+		{"queue info none", "there is no such queue", exitNotFound},
+		{"queue rm orders --yes", "1 messages wait in it", exitConflict},
+		{"queue rm orders", "--yes says that you are sure", exitUsage},
+		{"queue purge none --yes", "there is no such queue", exitNotFound},
+		{"queue move orders", "TO is missing", exitUsage},
+		{"queue move orders other --yes", "which messages?", exitUsage},
+		{"queue move orders other --all --yes", "does not exist", exitNotFound},
+		{"queue move orders orders --all --yes", "the destination is the queue itself", exitUsage},
+		{"queue ls -o xml", "--output", exitUsage},
+		{"queue ls --sort colour", "can't be sorted", exitUsage},
+		{"queue ls -n -1", "--limit -1 is negative", exitUsage},
+		{"queue ls --console nowhere", "neither host:port nor an http address", exitUsage},
+		{"queue ls --console " + closedPort(t), "nothing listens", exitError},
+		{"sub rm office reader --yes", "active consumer", exitConflict},
+		{"msg show orders 1.2.3", "not there any more", exitNotFound},
+		{"conn info 99", "no connection 99", exitNotFound},
+	} {
+		r := b.run("", strings.Fields(test.args)...)
+		if r.code != test.code || !strings.Contains(r.err, test.want) {
+			t.Errorf("%s: code %d, %q; want %d with %q", test.args, r.code, r.err, test.code, test.want)
+		}
+	}
+}
+
+func TestEveryDestructiveCommandAsks(t *testing.T) {
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for _, word := range []string{"rm", "purge", "close", "move", "retry"} {
+			noun := cmd.Parent()
+			if cmd.Name() == word && noun != nil && noun.Name() != "user" && cmd.Flags().Lookup("yes") == nil {
+				t.Errorf("%s does not ask", cmd.CommandPath())
+			}
+		}
+		for _, c := range cmd.Commands() {
+			visit(c)
+		}
+	}
+	visit((&program{}).root())
+}
+
+func TestCellsHoldNoControlCharacters(t *testing.T) {
+	for in, want := range map[string]string{"a\x1b[31mb\n\u009bc": "a [31mb  c", "": "-", strings.Repeat("é", 70): strings.Repeat("é", 57) + "..."} {
+		if got := cell(in); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+}
