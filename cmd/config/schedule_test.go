@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,14 +20,15 @@ func TestScheduleSettingsAreChecked(t *testing.T) {
 	} {
 		c := Default()
 		test.edit(&c.Schedule)
-		var got string
+		var got []string
 		v := &validator{from: &Loaded{}}
 		v.schedule(&c.Schedule)
 		for _, p := range v.problems {
-			e := p.(*SettingError)
-			got += e.Key + ": " + e.Message
+			if e, ok := errors.AsType[*SettingError](p); ok {
+				got = append(got, e.Key+": "+e.Message)
+			}
 		}
-		if got != test.want {
+		if strings.Join(got, "|") != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,8 @@ func (c *arrivals) take() []string {
 }
 
 // bubble runs a test with a broker in virtual time.
-func bubble(t *testing.T, test func(t *testing.T, r *rig, producer *client, consumer *arrivals), edit ...func(*Options)) {
+func bubble(t *testing.T, test func(r *rig, producer *client, consumer *arrivals), edit ...func(*Options)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, append([]func(*Options){func(o *Options) { o.Schedule.Zone = time.UTC }}, edit...)...)
 		c := &arrivals{client: client{t: t}, began: time.Now()}
@@ -71,7 +73,7 @@ func bubble(t *testing.T, test func(t *testing.T, r *rig, producer *client, cons
 		}
 		c.Session = s
 		c.subscribe(Subscription{Destination: a, Window: 10_000})
-		test(t, r, connect(t, r.Broker, ""), c)
+		test(r, connect(t, r.Broker, ""), c)
 	})
 }
 
@@ -97,7 +99,8 @@ func TestMessagesAreSentWhenTheirScheduleSays(t *testing.T) {
 		"cron":                    {[]string{schedule.Pattern, "* * * * *"}, 3*time.Minute + time.Second, "1m0s 2m0s 3m0s"},
 		"cron wins over delay":    {[]string{schedule.Pattern, "*/2 * * * *", schedule.Delay, "500"}, 5 * time.Minute, "2m0s 4m0s"},
 		"cron, delay, period, burst": {
-			[]string{schedule.Pattern, "* * * * *", schedule.Delay, "1000", schedule.Period, "2000", schedule.Repeat, "2"}, 2*time.Minute + 10*time.Second,
+			[]string{schedule.Pattern, "* * * * *", schedule.Delay, "1000", schedule.Period, "2000", schedule.Repeat, "2"},
+			2*time.Minute + 10*time.Second,
 			"1m1s 1m3s 1m5s 2m1s 2m3s 2m5s",
 		},
 		"cron in a time zone": {[]string{schedule.Pattern, "30 1 * * *", schedule.Zone, "Europe/Berlin"}, time.Hour, "30m0s"},
@@ -106,7 +109,8 @@ func TestMessagesAreSentWhenTheirScheduleSays(t *testing.T) {
 		"repeat alone":        {[]string{schedule.Repeat, "3"}, time.Minute, "0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+			bubble(t, func(r *rig, p *client, c *arrivals) {
+				t := r.t
 				p.schedule("x", scheduled(test.schedule...))
 				time.Sleep(test.run)
 				want := strings.ReplaceAll(test.want, " ", " x ") + " x"
@@ -119,7 +123,8 @@ func TestMessagesAreSentWhenTheirScheduleSays(t *testing.T) {
 }
 
 func TestADeliveryHasTheJobsIdAndNoScheduleAndItsTimeToLiveBegins(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		now := time.Now().UnixMilli()
 		once := p.schedule("once", scheduled(schedule.Delay, "10000", "other", "kept"), func(e *message.Envelope) {
 			e.Timestamp, e.Expiry = now, now+5000
@@ -144,7 +149,8 @@ func TestADeliveryHasTheJobsIdAndNoScheduleAndItsTimeToLiveBegins(t *testing.T) 
 }
 
 func TestATransactionSchedulesWhenItIsCommitted(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		tx := p.Begin()
 		if err := tx.Publish(p.message(a, "x", scheduled(schedule.Delay, "1000"))); err != nil {
 			t.Fatal(err)
@@ -190,7 +196,8 @@ func TestSchedulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestWithoutSchedulerMessagesAreSentAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		p.schedule("x", scheduled(schedule.Delay, "1000"))
 		wantLog(t, c.take(), "0s x")
 		if err := r.RunSchedule("x"); CodeOf(err) != CodeNotSupported {
@@ -243,7 +250,8 @@ func TestSchedulesSurviveARestartAndAKill(t *testing.T) {
 }
 
 func TestARemovedScheduleIsNotSent(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		one := p.schedule("one", scheduled(schedule.Delay, "1000"))
 		p.schedule("two", scheduled(schedule.Delay, "2000"))
 		p.schedule("three", scheduled(schedule.Pattern, "* * * * *"))
@@ -269,7 +277,8 @@ func TestARemovedScheduleIsNotSent(t *testing.T) {
 }
 
 func TestAScheduleCanBeRunNow(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		once := p.schedule("once", scheduled(schedule.Delay, "10000")).ID.String()
 		often := p.schedule("often", scheduled(schedule.Pattern, "* * * * *")).ID.String()
 		time.Sleep(time.Second)
@@ -287,11 +296,12 @@ func TestAScheduleCanBeRunNow(t *testing.T) {
 }
 
 func TestSchedulesAreListedInPages(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig, p *client, c *arrivals) {
+	bubble(t, func(r *rig, p *client, c *arrivals) {
+		t := r.t
 		now := time.Now().UnixMilli()
 		for i := range 10 {
 			d := message.Queue(fmt.Sprintf("q.%d", i%2))
-			if err := p.publish(p.message(d, fmt.Sprint(i), scheduled(schedule.Delay, fmt.Sprint((10-i)*1000)))); err != nil {
+			if err := p.publish(p.message(d, strconv.Itoa(i), scheduled(schedule.Delay, strconv.Itoa((10-i)*1000)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -336,7 +346,7 @@ func TestAFullDiskDelaysSchedulesAndLosesNone(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Now = clock.now; o.Schedule.MaxJump = 1000 * time.Hour })
 	c := connect(t, r.Broker, "")
 	for i := range 20 {
-		c.schedule(fmt.Sprint(i), scheduled(schedule.Delay, "1000"))
+		c.schedule(strconv.Itoa(i), scheduled(schedule.Delay, "1000"))
 	}
 	r.schedules.order.Lock() // nothing is sent until it can be seen to fail
 	clock.add(2000)
@@ -357,7 +367,7 @@ func TestTheBrokerClosesWhileSchedulesAreSent(t *testing.T) {
 	r := newRig(t)
 	c := connect(t, r.Broker, "")
 	for i := range 100 {
-		c.Publish(c.message(a, fmt.Sprint(i), scheduled(schedule.Delay, "1", schedule.Period, "1", schedule.Repeat, "1000")), nil, 0)
+		c.Publish(c.message(a, strconv.Itoa(i), scheduled(schedule.Delay, "1", schedule.Period, "1", schedule.Repeat, "1000")), nil, 0)
 	}
 	c.subscribe(Subscription{Destination: a, Window: 100_000})
 	eventually(t, "a delivery", func() bool { return r.ScheduleStats().Fired > 1000 })

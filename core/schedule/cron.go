@@ -44,7 +44,8 @@ var cronFields = [5]fieldRule{
 	{name: "hour", most: 23},
 	{name: "day of month", least: 1, most: 31},
 	{name: "month", least: 1, most: 12, names: []string{
-		"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}},
+		"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+	}},
 	{name: "day of week", most: 7, names: []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
 }
 
@@ -125,7 +126,7 @@ func (p *fieldParser) parse() (set uint64, err error) {
 
 // part reads *, a value or a range, each with or without a step.
 func (p *fieldParser) part() (uint64, error) {
-	from, to, open := p.rule.least, p.rule.most, true
+	from, to := p.rule.least, p.rule.most
 	if p.next('*') {
 		if p.rule.names != nil && p.rule.least == 0 {
 			to = 6 // Sunday once
@@ -136,15 +137,15 @@ func (p *fieldParser) part() (uint64, error) {
 		if from, err = p.value(); err != nil {
 			return 0, err
 		}
-		if open = !p.next('-'); !open {
+		switch {
+		case p.next('-'):
 			if to, err = p.value(); err != nil {
 				return 0, err
 			}
 			if to < from {
 				return 0, p.fail(start, "the range ends before it begins")
 			}
-		}
-		if open && (p.pos == len(p.text) || p.text[p.pos] != '/') {
+		case p.pos == len(p.text) || p.text[p.pos] != '/':
 			return 1 << from, nil
 		}
 	}

@@ -63,7 +63,7 @@ func TestCronFindsTheNextTime(t *testing.T) {
 			continue
 		}
 		now := at(t, test.from, test.zone)
-		for _, want := range strings.Fields(test.want) {
+		for want := range strings.FieldsSeq(test.want) {
 			next, ok := c.Next(now)
 			if got := next.UTC().Format(time.RFC3339); !ok || got != want {
 				t.Errorf("%q in %s after %s: %s %v, want %s", test.pattern, test.zone, now, got, ok, want)

@@ -110,7 +110,9 @@ func Location(name string) (*time.Location, error) {
 		return time.Local, nil
 	}
 	if l, ok := zones.Load(name); ok {
-		return l.(*time.Location), nil
+		if l, ok := l.(*time.Location); ok {
+			return l, nil
+		}
 	}
 	const longestName = 64
 	if len(name) > longestName {

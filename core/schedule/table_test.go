@@ -13,7 +13,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-func job(n int, size int) *Job {
+func job(n, size int) *Job {
 	id := message.ID{Hi: 7, Lo: uint64(n)}
 	e := message.Envelope{ID: id, Destination: message.Queue("q"), Priority: 4, Annotations: []message.Annotation{{Name: Delay, Value: "5"}}}
 	return &Job{ID: id, Created: 1, Spec: Spec{Delay: 5}, Message: message.New(&e, message.EncodingSTOMP, bytes.Repeat([]byte{byte(n)}, size))}
@@ -106,6 +106,7 @@ func (m *model) checkpoint(table *Table) {
 }
 
 func (m *model) load(t *testing.T, resident func(int)) *Table {
+	t.Helper()
 	table := NewTable(resident)
 	for _, key := range slices.Sorted(maps.Keys(m.stored)) {
 		if key[0] == KindDirectory {

@@ -3,6 +3,7 @@ package stomp
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 )
 
 func newScheduleRig(t *testing.T) *rig {
+	t.Helper()
 	return newRigWith(t, nil, broker.Options{
 		Converters: message.Converters{message.EncodingSTOMP: Converter{}, message.EncodingHub: message.Hub{}},
 	})
@@ -58,7 +60,7 @@ func TestSchedulesAreManagedByMessages(t *testing.T) {
 		c := r.connect(v12)
 		c.do("SUBSCRIBE", "id:s", "destination:/temp-queue/answers")
 		for i := range 4 {
-			c.do("SEND", "destination:/queue/a", "n:"+fmt.Sprint(i), fmt.Sprintf("AMQ_SCHEDULED_DELAY:%d", (i+1)*1_000_000), "\nx")
+			c.do("SEND", "destination:/queue/a", "n:"+strconv.Itoa(i), fmt.Sprintf("AMQ_SCHEDULED_DELAY:%d", (i+1)*1_000_000), "\nx")
 		}
 		c.do("SEND", "destination:/queue/b", "n:4", "AMQ_SCHEDULED_CRON:0 0 1 1 *", "AMQ_SCHEDULED_TZ:UTC", "\nx")
 		manage := func(headers ...string) {
