@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,7 +47,7 @@ func benchmarkSelectors(b *testing.B, consumers int, durable bool, text func(i i
 		e := message.Envelope{ID: s.NewID(), Destination: message.Queue("bench"), Durable: durable, Priority: 4, Timestamp: 1}
 		n := i * 7919 % consumers
 		s.Publish(message.NewView(&e, &message.View{
-			Properties: []message.Property{text2("id", n), number("n", int64(n))}, Body: message.TextBody("0123456789abcdef"),
+			Properties: []message.Property{countText("id", n), number("n", int64(n))}, Body: message.TextBody("0123456789abcdef"),
 		}), w, 0)
 	}
 	<-all
@@ -56,7 +57,7 @@ func benchmarkSelectors(b *testing.B, consumers int, durable bool, text func(i i
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
-func text2(name string, n int) message.Property { return text(name, fmt.Sprint(n)) }
+func countText(name string, n int) message.Property { return text(name, fmt.Sprint(n)) }
 
 func BenchmarkThousandConsumers(b *testing.B) {
 	for _, c := range []struct {
@@ -73,3 +74,40 @@ func BenchmarkThousandConsumers(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOnlyMatchBehindAMillion is the time from subscribing with a
+// selector that the queue has not seen to the delivery of its only match, with
+// the messages in memory.
+func BenchmarkOnlyMatchBehindAMillion(b *testing.B) {
+	br, err := Open(Options{Memory: 4 << 30, Converters: message.Converters{message.EncodingHub: message.Hub{}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = br.Close(context.Background()) }()
+	s, _ := br.Connect(ConnectRequest{Sink: &acceptor{}})
+	publish := func(colour string) {
+		e := message.Envelope{ID: s.NewID(), Destination: a, Priority: 4, Timestamp: 1}
+		s.Publish(message.NewView(&e, &message.View{Properties: []message.Property{number("n", 1), text("colour", colour)}}), nil, 0)
+	}
+	for range 1_000_000 {
+		publish("blue")
+	}
+	publish("red")
+	for i := 0; b.Loop(); i++ {
+		sink := &first{got: make(chan struct{})}
+		c, _ := br.Connect(ConnectRequest{Sink: sink})
+		selector := "colour = 'red'" + strings.Repeat(" AND TRUE", i) // one that nobody had before
+		if _, err := c.Subscribe(Subscription{Destination: a, Window: 1, Selector: selector}); err != nil {
+			b.Fatal(err)
+		}
+		<-sink.got
+		c.Close()
+	}
+}
+
+// first waits for one delivery.
+type first struct{ got chan struct{} }
+
+func (f *first) Deliver(Delivery) { close(f.got) }
+func (f *first) Resume()          {}
+func (f *first) Closed(error)     {}

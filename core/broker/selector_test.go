@@ -179,3 +179,47 @@ func TestRedeliveredIsSelectedInAQueue(t *testing.T) {
 		})
 	}
 }
+
+// fill publishes n messages that no selector of the tests selects.
+func (c *client) fill(d message.Destination, durable bool, n int) {
+	c.t.Helper()
+	w := make(waiter, 1000)
+	for i := range n {
+		if i >= cap(w) {
+			if err := <-w; err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		c.Publish(c.withProperties(d, durable, "other", number("n", int64(i)), text("colour", "blue")), w, 0)
+	}
+	for range min(n, cap(w)) {
+		if err := <-w; err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func TestOnlyMatchIsFoundBehindManyOthers(t *testing.T) {
+	const others = 100_000
+	for _, durable := range []bool{true, false} {
+		t.Run(fmt.Sprint("durable ", durable), func(t *testing.T) {
+			r := newRig(t, readsHub)
+			q := message.Queue("a")
+			p, early, late := connect(t, r.Broker, ""), connect(t, r.Broker, ""), connect(t, r.Broker, "")
+			p.fill(q, durable, others)
+			early.subscribe(Subscription{Destination: q, Selector: "colour = 'red' AND n = 1"})
+			p.sendWith(q, durable, "first", text("colour", "red"), number("n", 1))
+			p.sendWith(q, durable, "second", text("colour", "red"), number("n", 2))
+			wantTexts(t, early.deliveries(1), "first")
+			late.subscribe(Subscription{Destination: q, Selector: "n = 2 AND colour <> 'blue'"})
+			wantTexts(t, late.deliveries(1), "second")
+			if !durable {
+				return
+			}
+			r.restart() // all is in pages
+			again := connect(t, r.Broker, "")
+			again.subscribe(Subscription{Destination: q, Selector: "colour = 'red'"})
+			wantTexts(t, again.deliveries(2), "first", "second")
+		})
+	}
+}

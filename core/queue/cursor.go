@@ -179,7 +179,7 @@ const minPruned = 256
 // free returns the messages that can be delivered.
 func (p *page) free() uint64 { return p.live &^ p.acquired }
 
-// maxScanned is how many messages filters are asked about at a time. Then the
+// maxScanned is how many messages filters may turn down at a time. Then the
 // lock is let go, and the loader goes on.
 const maxScanned = 2048
 
@@ -215,10 +215,11 @@ func (c *laneCursor) scan(l *lane, filter Filter, scanned *int) (candidate, bool
 		}
 		m := l.page(seq).message(seq)
 		if m != nil && filter != nil {
-			if *scanned++; *scanned > maxScanned {
+			if *scanned >= maxScanned {
 				return candidate{l, c, seq, nil, false}, true
 			}
 			if !l.selects(filter, seq, m) {
+				*scanned++ // only what brings the cursor on: pauses can't be all there is
 				c.seq++
 				continue
 			}

@@ -32,7 +32,7 @@ type Queue struct {
 	sole      *attachment   // the first one that asked to be the only one served
 	awake     []*cursor     // those that may have something to deliver
 	index     index         // finds the others
-	scanned   int           // messages that filters were asked about in this dispatch
+	scanned   int           // messages that filters turned down in this dispatch
 	browsers  []*browser
 	turn      int    // the consumer to be asked first
 	following int    // the consumer to be asked first once the one just picked has got something
