@@ -104,7 +104,10 @@ func (m *machine) newConsumer(t *rapid.T, browse bool) *modelConsumer {
 	return c
 }
 
-var filters = []Filter{nil, nil, nil, modulo{2, 1}, modulo{3, 0}, modulo{1000, 7}}
+var filters = []Filter{
+	nil, nil, nil, modulo{2, 1}, modulo{3, 0}, modulo{1000, 7}, newSelecting("JMSPriority = 4"),
+	newSelecting("JMSDeliveryMode IN ('NON_PERSISTENT') AND JMSPriority < 9"),
+}
 
 func (m *machine) consume(t *rapid.T) {
 	if len(m.consumers) > 8 {
