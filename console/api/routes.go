@@ -22,8 +22,7 @@ type Route struct {
 
 const v1 = "/api/v1"
 
-// routes is the whole API. A route that changes something has a method that
-// isn't GET.
+// routes is the whole API.
 var routes = []Route{
 	{"GET", v1 + "/openapi.yaml", "getDescription", None, 0, true, false, (*call).description},
 	{"GET", v1 + "/broker", "getBroker", Read, 0, false, false, (*call).broker},
@@ -61,10 +60,26 @@ var routes = []Route{
 	{"DELETE", v1 + "/connections/{id}", "closeConnection", Operate, 0, false, false, (*call).closeConnection},
 	{"GET", v1 + "/consumers", "listConsumers", Read, 0, false, false, (*call).listConsumers},
 	{"GET", v1 + "/producers", "listProducers", Read, 0, false, false, (*call).listProducers},
+
+	// What ActiveMQ's users and their tools ask for.
+	{"POST", "/api/message/{path...}", "restSend", Operate, 0, false, false, (*call).restSend},
+	{"GET", "/api/message/{path...}", restReceive, Operate, 0, false, false, (*call).restReceive},
+	{"DELETE", "/api/message/{path...}", "restDelete", Operate, 0, false, false, (*call).restReceive},
+	{"GET", "/api/jolokia/{path...}", "jolokiaGet", Read, 0, false, false, (*call).jolokiaGet},
+	{"POST", "/api/jolokia/{path...}", "jolokiaPost", Read, 0, false, false, (*call).jolokiaPost},
+	{"GET", "/admin/xml/queues.jsp", "xmlQueues", Read, 0, false, false, (*call).xmlQueues},
+	{"GET", "/admin/xml/topics.jsp", "xmlTopics", Read, 0, false, false, (*call).xmlTopics},
+	{"GET", "/admin/xml/subscribers.jsp", "xmlSubscribers", Read, 0, false, false, (*call).xmlSubscribers},
+	{"GET", "/metrics/detailed", "detailedMetrics", Read, 0, false, false, (*call).detailed},
 }
 
+// restReceive is the one route whose GET takes something away.
+const restReceive = "restReceive"
+
 // writes reports whether the route changes something.
-func (r *Route) writes() bool { return r.Method != http.MethodGet }
+func (r *Route) writes() bool {
+	return r.Method != http.MethodGet && r.Name != "jolokiaPost" || r.Name == restReceive
+}
 
 func (r *Route) bodyLimit() int64 {
 	if r.large {
