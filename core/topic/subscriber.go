@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -57,10 +58,21 @@ func (s *Subscriber) Publish(m *message.Message) (slow bool) {
 	s.pending = append(s.pending, m)
 	s.bytes += m.Size()
 	for s.waiting()-s.extra > s.limits.Pending || s.extra == 0 && s.bytes > s.limits.Unsettled && s.waiting() > 1 {
-		s.pop()
-		s.dropped++
+		s.drop()
 	}
 	return s.full()
+}
+
+// drop discards the oldest message that is not a recovered one.
+func (s *Subscriber) drop() {
+	s.dropped++
+	if s.extra == 0 {
+		s.pop()
+		return
+	}
+	at := s.head + s.extra
+	s.bytes -= s.pending[at].Size()
+	s.pending = slices.Delete(s.pending, at, at+1)
 }
 
 func (s *Subscriber) waiting() int { return len(s.pending) - s.head }
