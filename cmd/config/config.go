@@ -2,26 +2,24 @@ package config
 
 import (
 	"time"
-
-	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 // Config is every setting of a broker. The zero value is not usable: start
 // from [Default].
 type Config struct {
-	BrokerName   string        `key:"brokerName" doc:"the broker's name, in logs, metrics and message ids"`
-	DataDir      string        `key:"dataDir" doc:"directory of the store; one broker at a time uses it"`
-	Listeners    []string      `key:"listeners" doc:"listener URIs, such as stomp://127.0.0.1:61613?maximumConnections=1000"`
-	Console      Console       `key:"console"`
-	Log          Log           `key:"log"`
-	Store        Store         `key:"store"`
-	Limits       Limits        `key:"limits"`
-	Memory       Memory        `key:"memory"`
-	Security     Security      `key:"security"`
-	Stomp        Stomp         `key:"stomp"`
-	Schedule     Schedule      `key:"schedule"`
-	Shutdown     Shutdown      `key:"shutdown"`
-	Destinations []Destination `key:"destinations" doc:"policies by destination; the first entry that matches counts"`
+	BrokerName string              `key:"brokerName" doc:"the broker's name, in logs, metrics and message ids"`
+	DataDir    string              `key:"dataDir" doc:"directory of the store; one broker at a time uses it"`
+	Listeners  []string            `key:"listeners" doc:"listener URIs, such as stomp://127.0.0.1:61613?maximumConnections=1000"`
+	Console    Console             `key:"console"`
+	Log        Log                 `key:"log"`
+	Store      Store               `key:"store"`
+	Limits     Limits              `key:"limits"`
+	Memory     Memory              `key:"memory"`
+	Security   Security            `key:"security"`
+	Stomp      Stomp               `key:"stomp"`
+	Schedule   Schedule            `key:"schedule"`
+	Shutdown   Shutdown            `key:"shutdown"`
+	Policies   []DestinationPolicy `key:"destinationPolicy" doc:"what holds for which destinations; of several entries for one, the most specific that has a setting decides it"`
 }
 
 // Console is the HTTP server for health, metrics and the web console.
@@ -95,21 +93,6 @@ type Stomp struct {
 // Shutdown is how the broker ends.
 type Shutdown struct {
 	Timeout time.Duration `key:"timeout" doc:"time that SIGTERM gives to what is in flight"`
-}
-
-// Destination is the policy of the destinations that a pattern selects.
-type Destination struct {
-	Queue string `key:"queue" doc:"pattern of queues, such as orders.>"`
-	Topic string `key:"topic" doc:"pattern of topics; an entry has either queue or topic"`
-	Sync  string `key:"sync" oneof:"always interval never" doc:"as store.sync, for these destinations"`
-}
-
-// Pattern returns the destinations that the entry is for.
-func (d Destination) Pattern() message.Destination {
-	if d.Topic != "" {
-		return message.Topic(d.Topic)
-	}
-	return message.Queue(d.Queue)
 }
 
 // Default returns the settings of a broker that was told nothing.

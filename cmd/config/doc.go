@@ -12,6 +12,6 @@
 // store.syncInterval is ENTREPOT_STORE_SYNC_INTERVAL, and with _FILE behind it
 // the variable names a file that holds the value.
 //
-// The package knows no other part of the broker but the names of destinations;
+// The package knows no other part of the broker but the names of destinations and their policies;
 // what a listener URI or a certificate is worth is checked where it is used.
 package config

@@ -40,9 +40,12 @@ listeners:
   - ws://127.0.0.1:61614
 store:
   memory: 256MiB
-destinations: # the first entry that matches a destination counts
+destinationPolicy:
   - queue: "metrics.>"
     sync: never
+  - queue: ">"
+    redeliveryPolicy: {maximumRedeliveries: 5, initialRedeliveryDelay: 1s, useExponentialBackOff: true}
+    deadLetterStrategy: {type: individual, queuePrefix: "DLQ."}
 ` + "```" + `
 
 ## Keys
@@ -54,9 +57,16 @@ destinations: # the first entry that matches a destination counts
 const docsDestinations = `
 ## Destinations
 
-Each entry of ` + "`destinations`" + ` has a pattern and what holds for the queues or topics
+Each entry of ` + "`destinationPolicy`" + ` has one pattern and what holds for the destinations
 that it selects: ` + "`*`" + ` stands for one element of a name, ` + "`>`" + ` at the end for all that
-follow.
+follow. Every entry that selects a destination counts, setting by setting; where
+several have a setting, the most specific pattern decides: they are compared from
+the left, and at the first element where they differ a name goes before ` + "`*`" + `, and
+` + "`*`" + ` before ` + "`>`" + `. Of two entries with the same pattern the later one decides.
+
+The names are those of ActiveMQ's policyEntry. Names of ActiveMQ's that have no
+effect here are accepted with a warning; others that aren't in the table are
+errors. [Queues](queues.md) says more about the settings.
 
 | key | meaning |
 | --- | --- |
@@ -80,8 +90,13 @@ func docs(l *Loaded) string {
 		row(k, k.path, format(reflect.ValueOf(l.Config).FieldByIndex(k.index)), k.env())
 	}
 	b.WriteString(docsDestinations)
-	for _, k := range root.child("destinations").children {
-		row(k, k.name)
+	for _, k := range root.child("destinationPolicy").children {
+		if k.isLeaf() {
+			row(k, k.name)
+		}
+		for _, c := range k.children {
+			row(c, k.name+"."+c.name)
+		}
 	}
 	return b.String()
 }

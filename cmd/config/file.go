@@ -159,6 +159,11 @@ func (r *fileReader) section(k *key, v reflect.Value, n ast.Node, tracked bool) 
 	for _, e := range entries {
 		name := e.Key.GetToken().Value
 		c := k.child(name)
+		if why := meaningless[name]; c == nil && why != "" && k.path == "destinationPolicy" {
+			line, _ := r.position(e.Key)
+			r.target.Warnings = append(r.target.Warnings, fmt.Sprintf("%s:%d: %s has no effect here: %s", r.name, line, name, why))
+			continue
+		}
 		if c == nil {
 			r.fail(e.Key, "", fmt.Sprintf("unknown key %q", clip(name)), k.suggest(r.root, name))
 			continue

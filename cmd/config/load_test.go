@@ -96,7 +96,7 @@ security:
   allowRemote: true
 shutdown:
   timeout: 0
-destinations:
+destinationPolicy:
   - queue: "orders.>"
     sync: never
   - topic: ticks
@@ -114,7 +114,7 @@ destinations:
 	want.Limits.Connections = 7
 	want.Security.AllowRemote = true
 	want.Shutdown.Timeout = 0
-	want.Destinations = []Destination{{Queue: "orders.>", Sync: "never"}, {Topic: "ticks", Sync: "always"}}
+	want.Policies = []DestinationPolicy{{Queue: "orders.>", Sync: "never"}, {Topic: "ticks", Sync: "always"}}
 	l, err := Load(Inputs{File: file})
 	if err != nil {
 		t.Fatal(err)
@@ -122,8 +122,8 @@ destinations:
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Error(diff)
 	}
-	if got := l.Origin("destinations"); got != "broker.yaml:20" {
-		t.Errorf("destinations come from %s", got)
+	if got := l.Origin("destinationPolicy"); got != "broker.yaml:20" {
+		t.Errorf("policies come from %s", got)
 	}
 }
 
@@ -222,11 +222,11 @@ func TestWhatIsWrongIsSaidWithPlaceAndSuggestion(t *testing.T) {
 		{name: "list given a value", file: "listeners: stomp://127.0.0.1\n", want: `e.yaml:1:12: listeners: needs a list; start each entry on a line of its own with "- "
      1 | listeners: stomp://127.0.0.1
        |            ^`},
-		{name: "two problems", file: "a: 1\nb: 2\n", want: `e.yaml:1:1: unknown key "a"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, shutdown, destinations
+		{name: "two problems", file: "a: 1\nb: 2\n", want: `e.yaml:1:1: unknown key "a"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, shutdown, destinationPolicy
      1 | a: 1
        | ^
      2 | b: 2
-e.yaml:2:1: unknown key "b"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, shutdown, destinations
+e.yaml:2:1: unknown key "b"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, shutdown, destinationPolicy
      1 | a: 1
      2 | b: 2
        | ^`},
@@ -236,8 +236,8 @@ e.yaml:2:1: unknown key "b"; known here: brokerName, dataDir, listeners, console
 		{name: "section as flag", flags: []Flag{set(t, "store=never")}, want: `--set: store: is not a single value; set it in the configuration file, or set a key below it`},
 		{name: "range names its origin", flags: []Flag{set(t, "store.segmentSize=1KiB")}, want: `--set: store.segmentSize: 1KiB is out of range; give 1MiB to 4GiB`},
 		{name: "open console", file: "console:\n  address: 0.0.0.0:8161\n", want: `e.yaml:2: console.address: "0.0.0.0:8161" can be reached from other machines, and the console asks nobody for a password; bind 127.0.0.1, or set security.allowRemote: true in a network where everybody is trusted`},
-		{name: "policy for nothing", file: "destinations:\n  - sync: never\n", want: "e.yaml:1: destinations[0]: needs either queue or topic; write for example queue: \"orders.>\""},
-		{name: "policy without effect", file: "destinations:\n  - queue: a\n", want: "e.yaml:1: destinations[0]: says nothing about queue://a; give it sync: always, interval or never"},
+		{name: "policy for nothing", file: "destinationPolicy:\n  - sync: never\n", want: "e.yaml:1: destinationPolicy[0]: needs one of queue, topic, tempQueue and tempTopic; write for example queue: \"orders.>\""},
+		{name: "policy without effect", file: "destinationPolicy:\n  - queue: a\n", want: "e.yaml:1: destinationPolicy[0]: says nothing about queue://a; give it a setting, such as sync: interval"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in := Inputs{Env: test.env, Flags: test.flags}
@@ -287,7 +287,7 @@ func TestMissingAndOversizedFilesAreErrors(t *testing.T) {
 
 func TestWhatShowPrintsLoadsAsTheSame(t *testing.T) {
 	for _, comments := range []bool{false, true} {
-		l, err := Load(Inputs{File: writeFile(t, "a.yaml", "brokerName: \"null\"\ndestinations:\n- topic: \"a b.>\"\n  sync: never\n")})
+		l, err := Load(Inputs{File: writeFile(t, "a.yaml", "brokerName: \"null\"\ndestinationPolicy:\n- topic: \"a b.>\"\n  sync: never\n")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestOriginsArePrintedAsATable(t *testing.T) {
 	if err := l.WriteOrigins(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"console.address", "127.0.0.1:0", "--console", "destinations", "0 entries"} {
+	for _, want := range []string{"console.address", "127.0.0.1:0", "--console", "destinationPolicy", "0 entries"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())
 		}
@@ -324,7 +324,7 @@ func TestOriginsArePrintedAsATable(t *testing.T) {
 func FuzzLoadYAML(f *testing.F) {
 	for _, s := range []string{
 		"", "store:\n  sync: never\n", "listeners:\n- stomp://h:1\n", "{log: {level: warn}}",
-		"destinations:\n- {queue: a, sync: never}\n", "a: &x 1\nb: *x\n", "? a\n: b\n", "brokerName: |\n  x\n", "---\n...\n", "\xff",
+		"destinationPolicy:\n- {queue: a, sync: never}\n", "a: &x 1\nb: *x\n", "? a\n: b\n", "brokerName: |\n  x\n", "---\n...\n", "\xff",
 	} {
 		f.Add(s)
 	}

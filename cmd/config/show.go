@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,7 +18,7 @@ type Entry struct {
 	Doc    string `json:"doc"`
 }
 
-// Entries returns every setting but the destinations, in the file's order.
+// Entries returns every setting but destinationPolicy, in the file's order.
 func (l *Loaded) Entries() []Entry {
 	var out []Entry
 	v := reflect.ValueOf(l.Config)
@@ -36,7 +35,7 @@ func (l *Loaded) WriteOrigins(w io.Writer) error {
 	for _, e := range l.Entries() {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Key, e.Value, e.Origin)
 	}
-	fmt.Fprintf(t, "destinations\t%d entries\t%s\n", len(l.Destinations), l.Origin("destinations"))
+	fmt.Fprintf(t, "destinationPolicy\t%d entries\t%s\n", len(l.Policies), l.Origin("destinationPolicy"))
 	return t.Flush()
 }
 
@@ -87,12 +86,33 @@ func (p *yamlPrinter) list(k *key, v reflect.Value, indent string) {
 		}
 		dash := "- "
 		for _, c := range k.children {
-			if text := format(v.Index(i).FieldByIndex(c.index)); text != "" {
-				fmt.Fprintf(p, "%s%s%s: %s\n", indent, dash, c.name, quoted(text))
+			if text := inline(c, v.Index(i).FieldByIndex(c.index)); text != "" {
+				fmt.Fprintf(p, "%s%s%s: %s\n", indent, dash, c.name, text)
 				dash = "  "
 			}
 		}
 	}
+}
+
+// inline writes a value, or the values that are given of a section, in one
+// line; "" if none is.
+func inline(k *key, v reflect.Value) string {
+	if k.isLeaf() {
+		if v.Kind() == reflect.Pointer && v.IsNil() || v.Kind() != reflect.Pointer && v.IsZero() {
+			return ""
+		}
+		return quoted(format(v))
+	}
+	var parts []string
+	for _, c := range k.children {
+		if text := inline(c, v.FieldByIndex(c.index[len(k.index):])); text != "" {
+			parts = append(parts, c.name+": "+text)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // quoted writes a value so that YAML reads the same text again.
@@ -119,8 +139,8 @@ func (l *Loaded) Changed(other *Loaded) []string {
 			out = append(out, e.Key)
 		}
 	}
-	if !slices.Equal(l.Destinations, other.Destinations) {
-		out = append(out, "destinations")
+	if !reflect.DeepEqual(l.Policies, other.Policies) {
+		out = append(out, "destinationPolicy")
 	}
 	return out
 }

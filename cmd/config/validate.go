@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 // Validate reports what makes the settings unusable, in one error that joins
@@ -64,7 +62,7 @@ func (c *Config) validate(from *Loaded) error {
 	v.schedule(&c.Schedule)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
 	v.security(&c.Security)
-	v.destinations(c.Destinations)
+	v.policies(c.Policies)
 	return errors.Join(v.problems...)
 }
 
@@ -132,25 +130,5 @@ func (v *validator) security(s *Security) {
 	}
 	if s.JWT.Keys == "" && (s.JWT.Audience != "" || s.JWT.Issuer != "") {
 		v.fail("security.jwt.keys", "is empty, so no token is taken", "name the JWKS with the issuer's keys")
-	}
-}
-
-func (v *validator) destinations(list []Destination) {
-	for i, d := range list {
-		key := fmt.Sprintf("destinations[%d]", i)
-		origin := v.from.Origin("destinations")
-		fail := func(message, hint string) {
-			v.problems = append(v.problems, &SettingError{Where: origin, Key: key, Message: message, Hint: hint})
-		}
-		if (d.Queue == "") == (d.Topic == "") {
-			fail("needs either queue or topic", `write for example queue: "orders.>"`)
-			continue
-		}
-		if err := message.ValidateName(d.Pattern().Name); err != nil {
-			fail(err.Error(), "")
-		}
-		if d.Sync == "" {
-			fail("says nothing about "+d.Pattern().String(), "give it sync: always, interval or never")
-		}
 	}
 }

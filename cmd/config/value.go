@@ -98,6 +98,14 @@ func ParseDuration(s string) (time.Duration, error) {
 
 // set parses text into v, a field that k describes.
 func (k *key) set(v reflect.Value, text string) error {
+	if v.Kind() == reflect.Pointer { // nil is not given
+		given := reflect.New(v.Type().Elem())
+		if err := k.set(given.Elem(), text); err != nil {
+			return err
+		}
+		v.Set(given)
+		return nil
+	}
 	switch p := v.Addr().Interface().(type) {
 	case *Size:
 		n, err := ParseSize(text)
@@ -115,6 +123,12 @@ func (k *key) set(v reflect.Value, text string) error {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("%q is not a whole number", text)
+		}
+		*p = n
+	case *float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
 		}
 		*p = n
 	case *bool:
@@ -146,6 +160,12 @@ func (k *key) checkChoice(text string) error {
 
 // format writes a field's value as set reads it.
 func format(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return ""
+		}
+		return format(v.Elem())
+	}
 	if list, ok := reflect.TypeAssert[[]string](v); ok {
 		return strings.Join(list, " ")
 	}

@@ -17,6 +17,7 @@ import (
 var mayImport = map[string]string{
 	"core/message":    "",
 	"core/selector":   "core/message",
+	"core/policy":     "core/message core/store",
 	"core/security":   "core/message golang.org/x/crypto/... github.com/golang-jwt/jwt/v5",
 	"core/store":      "core/message core/store/log core/store/pages core/store/disk",
 	"core/store/disk": "golang.org/x/sys/...",
@@ -40,7 +41,7 @@ var mayImport = map[string]string{
 
 	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
 
-	"cmd/config":   "core/message github.com/goccy/go-yaml/...",
+	"cmd/config":   "core/message core/policy core/store github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
 	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... golang.org/x/...",
 

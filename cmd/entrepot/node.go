@@ -88,8 +88,6 @@ func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, 
 	return n, nil
 }
 
-var durabilities = map[string]store.Durability{"always": store.Synced, "interval": store.Soon, "never": store.Lazy}
-
 func (n *node) brokerOptions() broker.Options {
 	c := &n.cfg.Config
 	o := broker.Options{
@@ -97,7 +95,7 @@ func (n *node) brokerOptions() broker.Options {
 		Dir:            c.DataDir,
 		Memory:         int64(c.Store.Memory),
 		MaxMessage:     int(c.Limits.MaxMessage),
-		Durability:     durabilities[c.Store.Sync],
+		Durability:     config.Durability(c.Store.Sync),
 		Logger:         n.log.Logger,
 		Security:       n.security,
 		PopulateUserID: c.Security.PopulateUserID,
@@ -111,8 +109,8 @@ func (n *node) brokerOptions() broker.Options {
 		},
 		Schedule: scheduleOptions(&c.Schedule),
 	}
-	for _, d := range c.Destinations {
-		o.Policies = append(o.Policies, broker.Policy{Pattern: d.Pattern(), Durability: durabilities[d.Sync]})
+	for _, d := range c.Policies {
+		o.Policies = append(o.Policies, d.Entry())
 	}
 	return o
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/entrepot-mq/entrepot/cmd/config"
 	"github.com/entrepot-mq/entrepot/console"
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/policy"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
@@ -47,7 +48,7 @@ func quiet(t *testing.T) *logging {
 func TestEverySettingReachesTheBroker(t *testing.T) {
 	cfg := loadForTest(t, "brokerName=north", "store.sync=interval", "store.syncInterval=7ms", "store.segmentSize=8MiB",
 		"store.checkpointInterval=200ms", "store.checkpointBytes=1MiB", "store.memory=33MiB", "limits.maxMessage=5MiB")
-	cfg.Destinations = []config.Destination{{Queue: "a.>", Sync: "never"}, {Topic: "b", Sync: "always"}}
+	cfg.Policies = []config.DestinationPolicy{{Queue: "a.>", Sync: "never"}, {Topic: "b", Sync: "always"}}
 	o := (&node{cfg: cfg, log: quiet(t)}).brokerOptions()
 	if o.Name != "north" || o.Dir != cfg.DataDir || o.Durability != store.Soon || o.Memory != 33<<20 || o.MaxMessage != 5<<20 {
 		t.Errorf("options are %+v", o)
@@ -56,8 +57,11 @@ func TestEverySettingReachesTheBroker(t *testing.T) {
 	if s.SyncInterval.String() != "7ms" || s.SegmentSize != 8<<20 || s.CheckpointInterval.String() != "200ms" || s.CheckpointBytes != 1<<20 {
 		t.Errorf("store options are %+v", s)
 	}
-	if len(o.Policies) != 2 || o.Policies[0].Pattern != message.Queue("a.>") || o.Policies[0].Durability != store.Lazy ||
-		o.Policies[1].Pattern != message.Topic("b") || o.Policies[1].Durability != store.Synced {
+	set, err := policy.New(policy.Policy{}, o.Policies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Policies) != 2 || set.For(message.Queue("a.b")).Durability != store.Lazy || set.For(message.Topic("b")).Durability != store.Synced {
 		t.Errorf("policies are %+v", o.Policies)
 	}
 }

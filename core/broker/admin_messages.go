@@ -374,7 +374,7 @@ func (s *transfer) readdress(m *message.Message, to message.Destination, attempt
 func withoutCause(all []message.Annotation) []message.Annotation {
 	kept := all[:0]
 	for _, a := range all {
-		if a.Name != DeadLetterCause {
+		if !isDeadLetterProperty(a.Name) {
 			kept = append(kept, a)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/policy"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/selector"
@@ -26,11 +27,11 @@ type Options struct {
 	Name       string // brokerName ["localhost"]
 	Dir        string // of the data, "" keeps everything in memory (tests)
 	Store      store.Options
-	Memory     int64        // bytes of messages in memory before producers wait [96 MiB]
-	MaxMessage int          // bytes [100 MiB]
-	Policies   []Policy     // the first one that matches a destination counts
-	Limits     topic.Limits // of non-durable subscriptions [topic.DefaultLimits]
-	Logger     *slog.Logger // [discards]
+	Memory     int64          // bytes of messages in memory before producers wait [96 MiB]
+	MaxMessage int            // bytes [100 MiB]
+	Policies   []policy.Entry // what holds for which destinations
+	Limits     topic.Limits   // of non-durable subscriptions [topic.DefaultLimits]
+	Logger     *slog.Logger   // [discards]
 	Now        func() time.Time
 	Durability store.Durability // of persistent messages without policy [Synced]
 	// Security says who clients are and what they may do; nil lets everybody
@@ -51,12 +52,6 @@ type Options struct {
 	BlockedWarning time.Duration
 	Retained       RetainedLimits     // what topics remember
 	Converters     message.Converters // of the protocols that are served [the hub's own]
-}
-
-// Policy is what holds for the destinations that a pattern names.
-type Policy struct {
-	Pattern    message.Destination
-	Durability store.Durability
 }
 
 func (o Options) withDefaults() Options {
@@ -108,6 +103,7 @@ type Broker struct {
 	topics     *topic.Table
 	tempTopics *topic.Table
 	queues     registry
+	policies   *policy.Set
 	loader     loader
 	flow       flow
 	upkeep     upkeep
@@ -122,6 +118,7 @@ type Broker struct {
 
 	retained  *retained
 	schedules *schedules
+	delays    *delays
 	counts    counts
 
 	mu       sync.Mutex
@@ -142,12 +139,17 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.retained)
 	b.schedules = newSchedules(b, o.Schedule)
 	b.machine.addPart(b.schedules)
+	b.delays = newDelays(b)
+	b.machine.addPart(b.delays)
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b
 	b.loader.init(b)
 	b.upkeep.init(b)
 	var err error
+	if b.policies, err = newPolicies(o); err != nil {
+		return nil, err
+	}
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
 	}
@@ -158,6 +160,7 @@ func Open(o Options) (*Broker, error) {
 	b.upkeep.start()
 	b.store.Start()
 	b.schedules.start()
+	b.delays.start()
 	return b, nil
 }
 
@@ -200,6 +203,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.flow.stop()
 	b.expiry.stop()
 	b.schedules.stop()
+	b.delays.stop()
 	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	err := b.store.Close(ctx)
@@ -232,11 +236,5 @@ func (b *Broker) Load(q *queue.Queue, lane uint8, seq uint64) { b.loader.load(q,
 
 // durability returns when a persistent message to d counts as safe.
 func (b *Broker) durability(d message.Destination) store.Durability {
-	for i := range b.o.Policies {
-		p := &b.o.Policies[i]
-		if p.Pattern.Kind == d.Kind && message.Matches(p.Pattern.Name, d.Name) {
-			return p.Durability
-		}
-	}
-	return b.o.Durability
+	return b.policies.For(d).Durability
 }

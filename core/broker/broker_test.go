@@ -283,7 +283,7 @@ func TestRejectedPersistentMessageBecomesADeadLetter(t *testing.T) {
 	dlq := connect(t, r.Broker, "")
 	dlq.subscribe(Subscription{Destination: DeadLetterQueue})
 	m := dlq.deliveries(1)[0].Message
-	if m.Origin != a || len(m.Annotations) != 1 || m.Annotations[0].Name != DeadLetterCause {
+	if m.Origin != a || len(m.Annotations) != 4 || m.Annotations[0].Name != DeadLetterCause {
 		t.Fatalf("dead letter: %+v", m.Envelope)
 	}
 	if s := r.Stats(); s.Messages != 1 || s.DeadLettered != 1 {

@@ -60,6 +60,14 @@ type Broker interface {
 	Pressed()
 	// NowMs is the time in milliseconds since the Unix epoch.
 	NowMs() int64
+	// FateOf decides on a message of q whose delivery failed for the nth time.
+	FateOf(q *Queue, m *message.Message, n uint32) Fate
+	// DelayOp is the op by which q.ApplyDelay is called, and when due has come
+	// q.GiveBack.
+	DelayOp(q *Queue, pos uint64, n uint32, due int64) store.Op
+	// Delay calls q.GiveBack for a message that the log doesn't know when due
+	// has come.
+	Delay(q *Queue, pos uint64, due int64)
 }
 
 // Held is a message that a consumer holds, or that was taken out of
@@ -311,10 +319,45 @@ func (c *Consumer) SettleThrough(tag uint64, o Outcome, done store.Done, token u
 	case 1:
 		c.finish(all[0].held, o, done, token)
 	default:
+		if o == Modified {
+			c.retryAll(all, done, token)
+			break
+		}
 		c.finishAll(all, o, done, token)
 	}
 	c.feed()
 	return nil
+}
+
+// Retry ends one delivery as Modified, but with a delay of its own before the
+// next one, in milliseconds, instead of the policy's.
+func (c *Consumer) Retry(tag uint64, delay int64, done store.Done, token uint64) error {
+	c.mu.Lock()
+	h, ok := c.held.take(tag, heldOpen, heldSettled)
+	if ok {
+		c.end(h)
+	}
+	c.mu.Unlock()
+	if !ok {
+		return ErrNoDelivery
+	}
+	if h.q == nil {
+		c.tell(done, token)
+	} else {
+		h.q.retry(h, delay, done, token)
+	}
+	c.feed()
+	return nil
+}
+
+// retryAll is what Modified means for several deliveries: each is its
+// policy's to decide. Records complete in order, so the last one tells done.
+func (c *Consumer) retryAll(all []taken, done store.Done, token uint64) {
+	last := len(all) - 1
+	for _, t := range all[:last] {
+		c.finish(t.held, Modified, nil, 0)
+	}
+	c.finish(all[last].held, Modified, done, token)
 }
 
 // Close ends the consumer. Its unsettled deliveries go to others, marked as
@@ -364,7 +407,7 @@ func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
 		h.q.release(h.pos)
 		c.tell(done, token)
 	case Modified:
-		h.q.modify(h.pos, done, token)
+		h.q.retry(h, -1, done, token)
 	}
 }
 

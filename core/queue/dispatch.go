@@ -128,8 +128,9 @@ func (q *Queue) carryOut(a afterwards) {
 
 // Reasons of Broker.Reject.
 const (
-	Expired            = "expired"
-	RejectedByConsumer = "rejected by the consumer"
+	Expired             = "expired"
+	RejectedByConsumer  = "rejected by the consumer"
+	TooManyRedeliveries = "delivered too often without success"
 )
 
 // dispatch delivers while there are messages and consumers with credit. It is
@@ -361,6 +362,7 @@ func (q *Queue) Browse(c *Consumer, filter Filter) bool {
 // advance delivers copies while there is credit and reports whether all were
 // seen.
 func (b *browser) advance(q *Queue, after *afterwards) (ended bool) {
+	now := int64(0)
 	for {
 		k, ok := b.cur.next(q)
 		switch {
@@ -371,6 +373,7 @@ func (b *browser) advance(q *Queue, after *afterwards) (ended bool) {
 			q.load(after, k.lane, k.seq)
 			q.prefetch(after, k.lane, k.seq)
 			return false
+		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
 		case !b.c.show(k.msg, k.lane.attempts[k.seq]):
 			return false
 		}

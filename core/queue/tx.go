@@ -3,7 +3,6 @@ package queue
 import (
 	"slices"
 
-	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
@@ -47,18 +46,18 @@ func (t *InTx) Ops(ops []store.Op, b Rejecter) []store.Op {
 		if !isTransient(t.h.pos) {
 			ops = appendAck(ops, t.h.q.ID(), t.h.pos)
 		}
-		return b.DeadLetterOps(ops, t.h.msg)
+		return b.DeadLetterOps(ops, t.h.q, Held{t.h.pos, t.h.msg}, RejectedByConsumer)
 	case isTransient(t.h.pos):
 		return ops
 	case t.o == Modified:
-		return append(ops, t.h.q.attemptOp(t.h.pos))
+		return t.h.q.retryOps(ops, t.h, b)
 	}
 	return appendAck(ops, t.h.q.ID(), t.h.pos)
 }
 
 // Rejecter makes the ops that a rejected message ends with.
 type Rejecter interface {
-	DeadLetterOps(ops []store.Op, m *message.Message) []store.Op
+	DeadLetterOps(ops []store.Op, q *Queue, d Held, reason string) []store.Op
 }
 
 // Commit ends the deliveries: the transaction's record is applied. What comes
@@ -105,6 +104,19 @@ func (t *InTx) Rollback() {
 	t.c.mu.Unlock()
 	if ok && closed {
 		// The consumer ended meanwhile: its other deliveries are gone too.
-		_ = t.c.Settle(t.tag, Modified, nil, 0)
+		t.c.giveUp(t.tag)
+	}
+}
+
+// giveUp gives back a delivery that nobody said anything about.
+func (c *Consumer) giveUp(tag uint64) {
+	c.mu.Lock()
+	h, ok := c.held.take(tag, heldOpen, heldSettled)
+	if ok {
+		c.end(h)
+	}
+	c.mu.Unlock()
+	if ok && h.q != nil {
+		h.q.modify(h.pos, nil, 0)
 	}
 }

@@ -124,7 +124,19 @@ func (w *world) Reject(q *Queue, ds []Held, reason string, done store.Done, toke
 }
 
 // DeadLetterOps implements Rejecter.
-func (w *world) DeadLetterOps(ops []store.Op, _ *message.Message) []store.Op { return ops }
+func (w *world) DeadLetterOps(ops []store.Op, _ *Queue, _ Held, _ string) []store.Op { return ops }
+
+// FateOf implements Broker: everything is delivered again, at once.
+func (w *world) FateOf(*Queue, *message.Message, uint32) Fate { return Fate{} }
+
+// DelayOp implements Broker.
+func (w *world) DelayOp(*Queue, uint64, uint32, int64) store.Op {
+	w.t.Fatalf("a delay without policy")
+	return store.Op{}
+}
+
+// Delay implements Broker.
+func (w *world) Delay(*Queue, uint64, int64) { w.t.Fatalf("a delay without policy") }
 
 func (w *world) model(q *Queue) *modelQueue {
 	for _, t := range w.queues {

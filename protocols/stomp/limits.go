@@ -48,15 +48,11 @@ const (
 
 	// What a connection may have under way before its socket is not read any
 	// more. These need no option: the client loses nothing by them.
-	maxHeldSends   = 64
-	maxHeldBytes   = 1 << 20
-	maxReplyBytes  = 1 << 20 // replies that the client has not read
-	maxReceipts    = 1 << 16 // receipts that the broker has not completed
-	maxPrefetch    = 32767
-	queuePrefetch  = 1000
-	topicPrefetch  = 32767
-	dursubPrefetch = 100
-	browsePrefetch = 500
+	maxHeldSends  = 64
+	maxHeldBytes  = 1 << 20
+	maxReplyBytes = 1 << 20 // replies that the client has not read
+	maxReceipts   = 1 << 16 // receipts that the broker has not completed
+	maxPrefetch   = 32767
 )
 
 // settings are a listener's options, read.

@@ -198,8 +198,8 @@ func (c *conn) readConsumer(p *subscribeParams, sub *subscription, r *broker.Sub
 	r.Window = c.window(p, r)
 }
 
-// window is the prefetch: ActiveMQ's header, RabbitMQ's, or ActiveMQ's default
-// for the kind of subscription.
+// window is the prefetch: ActiveMQ's header, RabbitMQ's, or what the
+// destination's policy says.
 func (c *conn) window(p *subscribeParams, r *broker.Subscription) uint32 {
 	if text := p.text("prefetchSize"); text != "" {
 		return uint32(max(1, p.number("activemq.prefetchSize", text, 1, maxPrefetch)))
@@ -210,13 +210,5 @@ func (c *conn) window(p *subscribeParams, r *broker.Subscription) uint32 {
 		}
 		return maxPrefetch // RabbitMQ: 0 is without limit
 	}
-	switch {
-	case r.Browse:
-		return browsePrefetch
-	case r.Durable != "":
-		return dursubPrefetch
-	case r.Destination.Kind.IsTopic():
-		return topicPrefetch
-	}
-	return queuePrefetch
+	return c.front.opts.Broker.Prefetch(r.Destination, r.Durable != "", r.Browse)
 }
