@@ -19,5 +19,7 @@
 // Sink.Deliver takes. Session.mu, rights.mu, patternConsumer.mu
 // and flow.mu are leaves. The store's Commit
 // may be called under none of them. Sinks are called under Consumer.mu
-// (Deliver) or none (Resume, Closed).
+// (Deliver) or none (Resume, Closed). The one exception is schedules.order,
+// which is held while a decision about scheduled messages is queued with Commit
+// and under which nothing else is taken but the locks of the schedule's table.
 package broker
