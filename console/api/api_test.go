@@ -341,7 +341,7 @@ func TestRolesAreThoseOfTheTable(t *testing.T) {
 		o.Security, o.Roles = s, map[string]Role{"readers": Read, "operators": Operate, "admins": Admin}
 	})
 	for _, route := range routes {
-		path := strings.NewReplacer("{name}", "q", "{ref}", "1.2.3", "{id}", "999", "{client}", "c", "{subscription}", "s", "{path...}", "q").Replace(route.Pattern)
+		path := strings.NewReplacer("{name}", "q", "{ref}", "1.2.3", "{id}", "999", "{client}", "c", "{subscription}", "s", "{path...}", "q", "{job}", "j").Replace(route.Pattern)
 		if strings.HasPrefix(path, "/api/message") {
 			path += "?type=queue&readTimeout=1"
 		}

@@ -46,3 +46,18 @@ func connectClient(t *testing.T, b *broker.Broker) *testClient {
 	s.Publish(message.NewView(&message.Envelope{ID: s.NewID(), Destination: message.Queue("sent"), Timestamp: 1}, &message.View{}), nil, 0)
 	return c
 }
+
+// schedule has c schedule a message that repeats, and returns the job's id.
+func schedule(t *testing.T, c *testClient) string {
+	t.Helper()
+	e := message.Envelope{ID: c.NewID(), Destination: message.Queue("later"), Durable: true, Priority: 4, Timestamp: 1}
+	for name, value := range map[string]string{"AMQ_SCHEDULED_DELAY": "3600000", "AMQ_SCHEDULED_PERIOD": "1000", "AMQ_SCHEDULED_REPEAT": "3"} {
+		e.Annotations = append(e.Annotations, message.Annotation{Name: name, Value: value})
+	}
+	w := make(done, 1)
+	c.Publish(message.NewView(&e, &message.View{Body: message.TextBody("x")}), w, 0)
+	if err := <-w; err != nil {
+		t.Fatal(err)
+	}
+	return e.ID.String()
+}

@@ -251,6 +251,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask("getConnection", "", "{id}", conn)
 	ask("listConsumers", "")
 	ask("listProducers", "")
+	job := schedule(t, c)
+	ask("listSchedules", "")
+	ask("getSchedule", "", "{job}", job)
+	ask("runSchedule", "", "{job}", job)
+	ask("deleteSchedule", "", "{job}", job)
 	ask("closeConnection", "", "{id}", conn)
 	ask("deleteQueue", "", "{name}", "q")
 	asked["streamRates"] = true // TestRatesAreStreamed

@@ -60,6 +60,10 @@ var routes = []Route{
 	{"DELETE", v1 + "/connections/{id}", "closeConnection", Operate, 0, false, false, (*call).closeConnection},
 	{"GET", v1 + "/consumers", "listConsumers", Read, 0, false, false, (*call).listConsumers},
 	{"GET", v1 + "/producers", "listProducers", Read, 0, false, false, (*call).listProducers},
+	{"GET", v1 + "/schedules", "listSchedules", Read, 0, false, false, (*call).listSchedules},
+	{"GET", v1 + "/schedules/{job}", "getSchedule", Read, 0, false, false, (*call).getSchedule},
+	{"DELETE", v1 + "/schedules/{job}", "deleteSchedule", Operate, 0, false, false, (*call).deleteSchedule},
+	{"POST", v1 + "/schedules/{job}/run", "runSchedule", Operate, 0, false, false, (*call).runSchedule},
 
 	// What ActiveMQ's users and their tools ask for.
 	{"POST", "/api/message/{path...}", "restSend", Operate, 0, false, false, (*call).restSend},
