@@ -43,6 +43,7 @@ func (f asked) Matches(m *message.Message) bool {
 // alone is a queue without a broker: nothing is logged, nothing is loaded but
 // to go on with a scan.
 type alone struct {
+	Broker // nil: what isn't below is not called
 	*Queue
 	waiting []func() error
 	got     []string // by all consumers
@@ -54,13 +55,15 @@ func newAlone() *alone {
 	return a
 }
 
-func (a *alone) Commit(store.Request)                              {}
-func (a *alone) Reject(*Queue, []Held, string, store.Done, uint64) {}
-func (a *alone) NowMs() int64                                      { return 1 }
-func (a *alone) Pressed()                                          {}
+// NowMs implements Broker.
+func (a *alone) NowMs() int64 { return 1 }
+
+// Load implements Broker.
 func (a *alone) Load(q *Queue, lane uint8, seq uint64) {
 	a.waiting = append(a.waiting, func() error { return q.LoadPage(nil, lane, seq) })
 }
+
+// Deliver implements Target.
 func (a *alone) Deliver(d Delivery) {
 	a.got = append(a.got, fmt.Sprint(d.Consumer.Ref, " ", d.Message.CorrelationID))
 }
