@@ -84,6 +84,45 @@ func (b *managedBroker) client() {
 	}
 }
 
+// schedule has a message sent every second, in an hour.
+func (b *managedBroker) schedule() string {
+	b.t.Helper()
+	s, err := b.Connect(broker.ConnectRequest{Protocol: "test", Sink: idleSink{}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer s.Close()
+	e := message.Envelope{ID: b.NewID(), Destination: message.Queue("later"), Durable: true, Timestamp: 1, Annotations: []message.Annotation{
+		{Name: "AMQ_SCHEDULED_DELAY", Value: "3600000"}, {Name: "AMQ_SCHEDULED_PERIOD", Value: "1000"}, {Name: "AMQ_SCHEDULED_REPEAT", Value: "3"},
+	}}
+	w := make(confirmed, 1)
+	s.Publish(message.NewView(&e, &message.View{}), w, 0)
+	if err := <-w; err != nil {
+		b.t.Fatal(err)
+	}
+	return e.ID.String()
+}
+
+type confirmed chan error
+
+func (c confirmed) Complete(_ uint64, err error) { c <- err }
+
+func TestScheduleCommandsDoWhatTheySay(t *testing.T) {
+	b := newManaged(t)
+	id := b.schedule()
+	if out := b.ok("sched ls --destination later"); !strings.Contains(out, id) || !strings.Contains(out, "queue://later") {
+		t.Errorf("%s", out)
+	}
+	b.ok("sched run " + id)
+	if q, err := b.Queue("later"); err != nil || q.Enqueued != 1 {
+		t.Errorf("%+v %v", q, err)
+	}
+	b.ok("sched rm --yes " + id)
+	if r := b.run("", "sched", "info", id); r.code != exitNotFound {
+		t.Errorf("%+v", r)
+	}
+}
+
 // managedCommands are the commands of the API that print objects, each with
 // arguments that work.
 func managedCommands(b *managedBroker) map[string]string {
@@ -101,14 +140,15 @@ func managedCommands(b *managedBroker) map[string]string {
 		"queue export": "", "queue import": "fresh --file " + os.DevNull,
 		"topic ls": "", "sub ls": "", "sub rm": "", "conn ls": "", "conn info": "1", "conn close": "",
 		"msg show": "orders " + page.Messages[1].Ref.String(), "msg rm": "",
+		"sched ls": "", "sched info": b.schedule(), "sched rm": "", "sched run": "",
 	}
 }
 
 func TestEveryManagementCommandSpeaksEveryFormat(t *testing.T) {
-	silent := []string{"queue rm", "sub rm", "conn close", "msg rm", "queue export"} // print nothing, or lines of their own
+	silent := []string{"queue rm", "sub rm", "conn close", "msg rm", "sched rm", "sched run", "queue export"} // print nothing, or lines of their own
 	var names []string
 	for _, noun := range (&program{}).root().Commands() {
-		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg"}, noun.Name()) {
+		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg", "sched"}, noun.Name()) {
 			continue
 		}
 		for _, verb := range noun.Commands() {

@@ -66,7 +66,8 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(p.serveCommand(), p.pubCommand(), p.subCommand(), bench.Command(), p.storeCommand(),
-		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
+		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.schedCommand(),
+		p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd()
 	return root
 }
