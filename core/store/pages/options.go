@@ -107,6 +107,9 @@ func (o Options) badger(readOnly bool) badger.Options {
 	b.NumMemtables = o.MemTables
 	b.BaseTableSize = int64(o.BaseTable) << 20
 	b.BaseLevelSize = 4 * b.BaseTableSize
+	// A page of messages of 1 KiB is a block. Badger makes a block's buffer grow by doubling, and keeps what
+	// it grew out of until the table is written: with its 4 KiB, four times a table's size.
+	b.BlockSize = 80 << 10
 	b.BlockCacheSize = int64(o.BlockCache) << 20
 	b.IndexCacheSize = 0
 	b.NumLevelZeroTables = 3
