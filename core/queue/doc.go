@@ -18,7 +18,9 @@
 // attached to several queues. Consumers with the same filter share a cursor: the
 // next seq to look at in each lane, and a heap of seqs behind it that came
 // back. So nothing is scanned twice, and a consumer with a filter finds its
-// message wherever it is.
+// message wherever it is. A filter's cursor that has seen all sleeps until a
+// message that it selects comes: an [index] finds it by what it demands. A
+// client that comes again with the same filter goes on where it was.
 //
 // # Locks
 //
