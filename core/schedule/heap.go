@@ -99,9 +99,9 @@ func (t *Table) sink(i int) {
 	t.place(n, i)
 }
 
-// within visits the jobs in the heap that are due at until at the latest, in no
-// order, as long as visit returns true.
-func (t *Table) within(until int64, visit func(s *slot) bool) {
+// within visits the jobs in the heap that are due at *until at the latest, in no
+// order, as long as visit returns true. visit may bring *until forward.
+func (t *Table) within(until *int64, visit func(s *slot) bool) {
 	var stack []int
 	if len(t.heap) > 0 {
 		stack = append(stack, 0)
@@ -110,7 +110,7 @@ func (t *Table) within(until int64, visit func(s *slot) bool) {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		s := t.slot(t.heap[i])
-		if s.due > until {
+		if s.due > *until {
 			continue
 		}
 		if !visit(s) {
@@ -128,16 +128,21 @@ func (t *Table) within(until int64, visit func(s *slot) bool) {
 func (t *Table) Window(from, to int64, after Entry, limit int) []Entry {
 	var found []Entry
 	t.mu.Lock()
-	t.within(to, func(s *slot) bool {
+	t.within(&to, func(s *slot) bool {
 		if e := (Entry{s.id, s.due, s.left}); s.due >= from && compare(e, after) > 0 {
 			found = append(found, e)
+		}
+		if limit > 0 && len(found) >= 2*limit { // what is due later than these is not asked for
+			slices.SortFunc(found, compare)
+			found = found[:limit]
+			to = found[limit-1].Due
 		}
 		return true
 	})
 	t.mu.Unlock()
 	slices.SortFunc(found, compare)
 	if limit > 0 && len(found) > limit {
-		found = slices.Clone(found[:limit])
+		found = found[:limit]
 	}
 	return found
 }

@@ -128,7 +128,7 @@ func (t *Table) Missing(until int64, most int) (ids []message.ID) {
 	if t.near.bytes >= nearBytes {
 		return nil
 	}
-	t.within(until, func(s *slot) bool {
+	t.within(&until, func(s *slot) bool {
 		if _, ok := t.record(s.id); !ok {
 			ids = append(ids, s.id)
 		}

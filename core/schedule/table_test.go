@@ -124,6 +124,16 @@ func (m *model) check(t *testing.T, table *Table) {
 	if got := table.Window(0, 1<<60, Entry{}, 0); !slices.Equal(got, want) {
 		t.Fatalf("%d jobs, want %d", len(got), len(want))
 	}
+	var paged []Entry
+	for after := (Entry{}); ; after = paged[len(paged)-1] {
+		page := table.Window(0, 1<<60, after, 7)
+		if paged = append(paged, page...); len(page) < 7 {
+			break
+		}
+	}
+	if !slices.Equal(paged, want) {
+		t.Fatalf("%d jobs in pages, want %d", len(paged), len(want))
+	}
 	for _, e := range want {
 		record, ok := table.Record(e.ID)
 		for part := 0; !ok && part < table.Parts(e.ID); part++ {
@@ -276,21 +286,34 @@ func TestAClockThatJumpsIsDoubtedAtFirst(t *testing.T) {
 	}
 }
 
-func BenchmarkTable(b *testing.B) {
-	const jobs = 1_000_000
-	table := NewTable(nil)
-	record := job(0, 1)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range jobs {
-		record.ID.Lo = uint64(i)
-		table.Apply(AppendAdded(nil, record, rng.Int64N(1<<40), 0))
+// BenchmarkPage lists a hundred of a million jobs.
+func BenchmarkPage(b *testing.B) {
+	table := million()
+	for b.Loop() {
+		table.Window(0, 1<<60, Entry{}, 100)
 	}
-	table.Freeze(func(byte, string, []byte) {})
-	table.Written()
+}
+
+// BenchmarkTable sends a job of a million and puts it back.
+func BenchmarkTable(b *testing.B) {
+	table := million()
+	rng := rand.New(rand.NewPCG(3, 4))
 	held := make([]Entry, 0, 1)
 	for b.Loop() {
 		due := table.TakeDue(held, 1<<62)
 		due[0].Due += rng.Int64N(1 << 40)
 		table.Apply(AppendFired(nil, due))
 	}
+}
+
+// million returns a table of a million jobs whose records are stored.
+func million() *Table {
+	table, record, rng := NewTable(nil), job(0, 1), rand.New(rand.NewPCG(1, 2))
+	for i := range 1_000_000 {
+		record.ID.Lo = uint64(i)
+		table.Apply(AppendAdded(nil, record, rng.Int64N(1<<40), 0))
+	}
+	table.Freeze(func(byte, string, []byte) {})
+	table.Written()
+	return table
 }
