@@ -434,7 +434,8 @@ func ExportedID(m *message.Message) string {
 	return m.ID.String()
 }
 
-// SetPaused stops or restarts the deliveries of a queue.
+// SetPaused stops or restarts the deliveries of a queue. It stays so after a
+// restart; a temporary queue ends before.
 func (b *Broker) SetPaused(name string, on bool) error {
 	doing := "resume"
 	if on {
@@ -444,8 +445,13 @@ func (b *Broker) SetPaused(name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	q.SetPaused(on)
-	return nil
+	if q.Destination().Kind.IsTemp() {
+		q.SetPaused(on)
+		return nil
+	}
+	w := make(waiter, 1)
+	b.store.Commit(store.Request{Op: pauseOp(q.Destination(), on), Done: w})
+	return refused(<-w, doing+" "+q.Destination().String())
 }
 
 // adminFilter compiles an administrator's selector; "" selects all.

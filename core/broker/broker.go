@@ -141,6 +141,7 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.schedules)
 	b.delays = newDelays(b)
 	b.machine.addPart(b.delays)
+	b.machine.addPart(&pauses{b})
 	b.queues.init()
 	b.flow.b = b
 	b.expiry.b = b

@@ -110,7 +110,7 @@ func (p *patternConsumer) attach(q *queue.Queue) {
 	if p.sub.Browse {
 		q.Browse(p.c, p.filter)
 	} else {
-		q.Subscribe(p.c, p.filter, p.sub.Priority, p.sub.Exclusive)
+		q.Subscribe(p.c, p.filter, p.sub.Priority, p.sub.Exclusive || p.s.b.policies.For(q.Destination()).Exclusive)
 	}
 	if !p.mayRead(q) { // the right was lost meanwhile, and recheck came too early
 		p.detach(q)

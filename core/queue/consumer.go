@@ -351,13 +351,27 @@ func (c *Consumer) Retry(tag uint64, delay int64, done store.Done, token uint64)
 }
 
 // retryAll is what Modified means for several deliveries: each is its
-// policy's to decide. Records complete in order, so the last one tells done.
+// policy's to decide. Those that go out again at once come back together, so
+// that they do in their old order; their record is the last one and tells
+// done, since records complete in order.
 func (c *Consumer) retryAll(all []taken, done store.Done, token uint64) {
-	last := len(all) - 1
-	for _, t := range all[:last] {
-		c.finish(t.held, Modified, nil, 0)
+	back := all[:0]
+	for _, t := range all {
+		if t.q != nil {
+			if _, fate := t.q.fate(t.held, -1); fate.Dead || fate.Due != 0 {
+				t.q.retry(t.held, -1, nil, 0)
+				continue
+			}
+		}
+		back = append(back, t)
 	}
-	c.finish(all[last].held, Modified, done, token)
+	if len(back) == 0 {
+		if done != nil {
+			c.broker.Commit(store.Request{Durability: store.Synced, Done: done, Token: token})
+		}
+		return
+	}
+	c.finishAll(back, Modified, done, token)
 }
 
 // Close ends the consumer. Its unsettled deliveries go to others, marked as

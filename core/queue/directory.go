@@ -10,7 +10,8 @@ import (
 )
 
 // A queue's own value: version, kind, uvarint-prefixed name and extra, five
-// counters, then for each durable lane its priority and next seq.
+// counters, the number of priorities and for each one it and its durable
+// lane's next seq, then a byte of flags, left out if there are none.
 const metaVersion = 1
 
 var errMeta = errors.New("stored queue is malformed")
@@ -27,8 +28,13 @@ func (q *Queue) appendMeta(b []byte) []byte {
 		b = append(b, lv.priority)
 		b = binary.AppendUvarint(b, lv.durable.next)
 	}
+	if q.stopped {
+		b = append(b, metaStopped)
+	}
 	return b
 }
+
+const metaStopped = 1 // flag: an administrator paused the queue
 
 func (c *Counters) all() [5]*uint64 {
 	return [...]*uint64{&c.Enqueued, &c.Dequeued, &c.Dispatched, &c.Expired, &c.DeadLettered}
@@ -102,6 +108,13 @@ func (q *Queue) Restore(id uint64, value []byte) error {
 		if q.level(priority).durable.next = f.uvarint(); q.level(priority).durable.next > seqMask {
 			return fmt.Errorf("%w: priority %d ends beyond all bounds", errMeta, priority)
 		}
+	}
+	if len(f.b) > 0 {
+		flags := f.byte()
+		if flags != metaStopped || len(f.b) > 0 {
+			return fmt.Errorf("%w: flags %d", errMeta, flags)
+		}
+		q.paused, q.stopped = true, true
 	}
 	if f.failed {
 		return errMeta

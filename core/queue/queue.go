@@ -39,6 +39,7 @@ type Queue struct {
 	round     uint64 // of dispatching, for cursor.spent
 	starved   bool   // no consumer was ready: only they can change that, by Dispatch
 	paused    bool
+	stopped   bool // paused by a record of the log
 	deleted   bool
 	changed   bool   // since the last Freeze
 	gen       uint32 // freezes so far
@@ -377,14 +378,6 @@ func (q *Queue) Return(ds []Held) {
 			q.giveBack(d.Pos)
 		}
 	}
-}
-
-// SetPaused stops or restarts deliveries.
-func (q *Queue) SetPaused(on bool) {
-	q.mu.Lock()
-	q.paused = on
-	q.mu.Unlock()
-	q.Dispatch()
 }
 
 // ApplyDelete empties the queue and ends its deliveries. Nothing can be added
