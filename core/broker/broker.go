@@ -106,6 +106,7 @@ type Broker struct {
 	policies   *policy.Set
 	loader     loader
 	flow       flow
+	limits     limits
 	upkeep     upkeep
 	expiry     expiry
 
@@ -143,6 +144,7 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.delays)
 	b.machine.addPart(&pauses{b})
 	b.queues.init()
+	b.limits.init(b)
 	b.flow.b = b
 	b.expiry.b = b
 	b.loader.init(b)

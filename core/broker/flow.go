@@ -25,7 +25,8 @@ type hold struct {
 	since    time.Time
 	reason   string
 	warned   bool
-	slow     *topic.Subscriber // nil: memory or disk
+	slow     *topic.Subscriber // nil: memory, disk or full
+	full     *passage          // nil: memory, disk or slow
 	progress uint64
 	moved    time.Time // when slow last made progress
 }
@@ -63,6 +64,15 @@ func (f *flow) hold(s *Session, reason string, slow *topic.Subscriber) bool {
 		}
 		h.reason = "a topic subscription is slow"
 	}
+	return f.add(s, h)
+}
+
+// holdFull has s wait until a queue is below its limit.
+func (f *flow) holdFull(s *Session, p *passage) bool {
+	return f.add(s, &hold{since: time.Now(), reason: p.full.Destination().String() + " is full (maxMessages)", full: p})
+}
+
+func (f *flow) add(s *Session, h *hold) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -117,7 +127,10 @@ func (f *flow) check() (resume []*Session, ended bool) {
 }
 
 func (h *hold) stays(pressed bool, now time.Time) bool {
-	if h.slow == nil {
+	switch {
+	case h.full != nil:
+		return h.full.stillFull()
+	case h.slow == nil:
 		return pressed
 	}
 	full, progress := h.slow.Pressure()

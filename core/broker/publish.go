@@ -32,6 +32,11 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 		s.publishRetained(m, done, token)
 		return s.throttled(nil)
 	}
+	if s.b.limits.on {
+		if wait, through := s.publishThrough([]*message.Message{m}, done, token); through {
+			return wait
+		}
+	}
 	if s.b.logged(m) {
 		s.commit(store.Request{
 			Op:         store.Op{Kind: store.OpPublish, Msg: m},
@@ -74,6 +79,9 @@ func (s *Session) admit(m *message.Message) error {
 		return refuse(CodeLimit, "topics remember as many messages or bytes as they may (retained.messages, retained.bytes)")
 	case message.IsPattern(d.Name):
 		return refuse(CodeInvalid, "a wildcard can't be sent to; name one destination, or several separated by commas")
+	}
+	if err := message.ValidateName(d.Name); err != nil {
+		return refuse(CodeInvalid, "%w", err)
 	}
 	if err := s.b.schedules.check(m); err != nil {
 		return err
@@ -128,6 +136,11 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 		if err := s.admit(c); err != nil {
 			s.refuse(err, done, token)
 			return false
+		}
+	}
+	if s.b.limits.on {
+		if wait, through := s.publishThrough(msgs, done, token); through {
+			return wait
 		}
 	}
 	s.commit(store.Request{

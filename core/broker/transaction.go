@@ -123,7 +123,20 @@ func (t *Transaction) Commit(done Done, token uint64) {
 		return
 	}
 	t.done, t.token = done, token
-	ops := t.s.b.publishOps(nil, t.msgs)
+	var ops []store.Op
+	var complete Done = t
+	if t.s.b.limits.on {
+		p, err := t.s.b.limits.pass(t.msgs...)
+		if err != nil {
+			t.s.commit(store.Request{Durability: store.Lazy, Done: t, Err: err})
+			return
+		}
+		if p != nil {
+			p.done, complete = t, p
+			ops = p.ops()
+		}
+	}
+	ops = t.s.b.publishOps(ops, t.msgs)
 	for i := range t.settled {
 		ops = t.settled[i].Ops(ops, t.s.b)
 	}
@@ -136,7 +149,7 @@ func (t *Transaction) Commit(done Done, token uint64) {
 	if len(ops) == 0 {
 		ops = nil
 	}
-	t.s.commit(store.Request{Ops: ops, Durability: durability, Done: t})
+	t.s.commit(store.Request{Ops: ops, Durability: durability, Done: complete})
 }
 
 // Complete implements store.Done.

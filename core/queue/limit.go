@@ -1,0 +1,38 @@
+package queue
+
+// HoldOldest takes the oldest message of the lowest priority that no consumer
+// has out of circulation, as Hold does. ok is false if there is none.
+func (q *Queue) HoldOldest() (pos uint64, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deleted {
+		return 0, false
+	}
+	for i := len(q.levels) - 1; i >= 0; i-- {
+		l, seq, ok := q.levels[i].oldest()
+		if !ok {
+			continue
+		}
+		l.page(seq).acquired |= 1 << (seq & pageMask)
+		q.free.Add(-1)
+		return position(l, seq), true
+	}
+	return 0, false
+}
+
+// oldest returns the first message of a priority that can be delivered.
+func (lv *level) oldest() (l *lane, seq uint64, ok bool) {
+	d, okD := lv.durable.firstFree(0)
+	t, okT := lv.transient.firstFree(0)
+	switch {
+	case okT && okD:
+		// Where a transient message isn't in memory, its place isn't either.
+		if p := lv.transient.page(t); p.win == nil || p.win.msg[t&pageMask] == nil || p.win.after[t&pageMask] <= d {
+			return &lv.transient, t, true
+		}
+		return &lv.durable, d, true
+	case okT:
+		return &lv.transient, t, true
+	}
+	return &lv.durable, d, okD
+}
