@@ -36,9 +36,16 @@ func (p *program) subManagement(cmd *cobra.Command) {
 	}
 	ls.Flags().BoolVar(&durable, "durable", false, "only durable ones")
 	cmd.AddCommand(p.listCommand(ls, "/subscriptions", []column{
-		{"CLIENT", "clientId", false}, {"NAME", "name", false}, {"TOPIC", "topic", false}, {"SELECTOR", "selector", true},
-		{"DURABLE", "durable", false}, {"SHARED", "shared", true}, {"ACTIVE", "active", false}, {"MESSAGES", "messages", false},
-		{"IN-FLIGHT", "inFlight", true}, {"DISPATCHED", "dispatched", true},
+		{"CLIENT", "clientId", false},
+		{"NAME", "name", false},
+		{"TOPIC", "topic", false},
+		{"SELECTOR", "selector", true},
+		{"DURABLE", "durable", false},
+		{"SHARED", "shared", true},
+		{"ACTIVE", "active", false},
+		{"MESSAGES", "messages", false},
+		{"IN-FLIGHT", "inFlight", true},
+		{"DISPATCHED", "dispatched", true},
 	}, func(q url.Values) {
 		if durable {
 			q.Set("durable", "true")
@@ -57,9 +64,19 @@ func (p *program) subManagement(cmd *cobra.Command) {
 }
 
 var connectionColumns = []column{
-	{"ID", "id", false}, {"CLIENT", "clientId", false}, {"USER", "user", false}, {"PROTOCOL", "protocol", false}, {"VERSION", "version", true},
-	{"REMOTE", "remote", false}, {"LISTENER", "listener", true}, {"SECURE", "secure", true}, {"SINCE", "since", true},
-	{"SENT", "sent", false}, {"DELIVERED", "delivered", false}, {"CONSUMERS", "consumers", false}, {"UNSETTLED", "unsettled", true},
+	{"ID", "id", false},
+	{"CLIENT", "clientId", false},
+	{"USER", "user", false},
+	{"PROTOCOL", "protocol", false},
+	{"VERSION", "version", true},
+	{"REMOTE", "remote", false},
+	{"LISTENER", "listener", true},
+	{"SECURE", "secure", true},
+	{"SINCE", "since", true},
+	{"SENT", "sent", false},
+	{"DELIVERED", "delivered", false},
+	{"CONSUMERS", "consumers", false},
+	{"UNSETTLED", "unsettled", true},
 	{"WAITS", "waits", true},
 }
 

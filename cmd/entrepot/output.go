@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -23,10 +24,8 @@ type column struct {
 var outputs = []string{"table", "wide", "json", "jsonl", "yaml"}
 
 func checkOutput(o string) error {
-	for _, known := range outputs {
-		if o == known {
-			return nil
-		}
+	if slices.Contains(outputs, o) {
+		return nil
 	}
 	return usagef("--output %q is none of %s", o, strings.Join(outputs, ", "))
 }

@@ -8,9 +8,15 @@ import (
 )
 
 var queueColumns = []column{
-	{"NAME", "name", false}, {"MESSAGES", "messages", false}, {"IN-FLIGHT", "inFlight", false},
-	{"CONSUMERS", "consumers", false}, {"ENQUEUED", "enqueued", false}, {"DEQUEUED", "dequeued", false},
-	{"DISPATCHED", "dispatched", true}, {"EXPIRED", "expired", true}, {"DEAD-LETTERED", "deadLettered", true},
+	{"NAME", "name", false},
+	{"MESSAGES", "messages", false},
+	{"IN-FLIGHT", "inFlight", false},
+	{"CONSUMERS", "consumers", false},
+	{"ENQUEUED", "enqueued", false},
+	{"DEQUEUED", "dequeued", false},
+	{"DISPATCHED", "dispatched", true},
+	{"EXPIRED", "expired", true},
+	{"DEAD-LETTERED", "deadLettered", true},
 	{"PAUSED", "paused", false},
 }
 

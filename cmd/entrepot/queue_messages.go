@@ -14,10 +14,19 @@ import (
 )
 
 var messageColumns = []column{
-	{"REF", "ref", false}, {"ID", "id", true}, {"PRIORITY", "priority", false}, {"PERSISTENT", "persistent", true},
-	{"TIMESTAMP", "timestamp", true}, {"EXPIRES", "expires", true}, {"CORRELATION", "correlationId", true}, {"TYPE", "type", true},
-	{"ORIGIN", "origin", true}, {"REDELIVERIES", "redeliveries", false}, {"IN-FLIGHT", "inFlight", false},
-	{"SIZE", "size", false}, {"BODY", "body", false},
+	{"REF", "ref", false},
+	{"ID", "id", true},
+	{"PRIORITY", "priority", false},
+	{"PERSISTENT", "persistent", true},
+	{"TIMESTAMP", "timestamp", true},
+	{"EXPIRES", "expires", true},
+	{"CORRELATION", "correlationId", true},
+	{"TYPE", "type", true},
+	{"ORIGIN", "origin", true},
+	{"REDELIVERIES", "redeliveries", false},
+	{"IN-FLIGHT", "inFlight", false},
+	{"SIZE", "size", false},
+	{"BODY", "body", false},
 }
 
 func (p *program) queueBrowse() *cobra.Command {

@@ -9,8 +9,15 @@ import (
 )
 
 var scheduleColumns = []column{
-	{"ID", "id", false}, {"DUE", "due", false}, {"LEFT", "left", false}, {"CRON", "cron", false}, {"ZONE", "zone", true},
-	{"DELAY", "delay", true}, {"PERIOD", "period", true}, {"REPEAT", "repeat", true}, {"CREATED", "created", true},
+	{"ID", "id", false},
+	{"DUE", "due", false},
+	{"LEFT", "left", false},
+	{"CRON", "cron", false},
+	{"ZONE", "zone", true},
+	{"DELAY", "delay", true},
+	{"PERIOD", "period", true},
+	{"REPEAT", "repeat", true},
+	{"CREATED", "created", true},
 	{"DESTINATION", "destination", false},
 }
 

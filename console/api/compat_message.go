@@ -263,7 +263,7 @@ func (c *call) restAnswer(k *broker.Consumer, got broker.Delivery) error {
 	}
 	if err != nil {
 		_ = k.Settle(got.Tag, broker.Modified, nil, 0) // nobody got it: somebody else may
-		return nil
+		return nil                                     //nolint:nilerr // the client is gone
 	}
 	w := make(done, 1)
 	if err := k.Settle(got.Tag, broker.Accepted, w, 0); err == nil {

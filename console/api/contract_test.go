@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func (s *spec) check(schema string, body []byte) []string {
 	return s.validate(map[string]any{"$ref": "#/components/schemas/" + schema}, v, schema)
 }
 
-func (s *spec) validate(schema any, v any, at string) (problems []string) {
+func (s *spec) validate(schema, v any, at string) (problems []string) {
 	m := s.deref(schema)
 	if schema != nil && m == nil {
 		return []string{at + ": the schema does not exist"}
@@ -183,7 +184,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	r, s := newRig(t), loadSpec(t)
 	c := connectClient(t, r.Broker)
 	ids := decode[list[connectionModel]](t, r.want(200, "", "GET", "/api/v1/connections", ""))
-	conn := fmt.Sprint(ids.Items[0].ID)
+	conn := strconv.FormatUint(ids.Items[0].ID, 10)
 	const text = `{"body":{"kind":"text","text":"x"},"properties":[{"name":"p","type":"int32","value":1}]}`
 	asked := map[string]bool{}
 	ask := func(name, body string, replace ...string) answer {
@@ -193,7 +194,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		asked[name] = true
 		a := r.ask(route.Method, strings.NewReplacer(append(replace, "{name}", "q")...).Replace(route.Pattern), body)
 		responses, _ := s.at("paths", route.Pattern, strings.ToLower(route.Method), "responses").(map[string]any)
-		described := s.deref(responses[fmt.Sprint(a.status)])
+		described := s.deref(responses[strconv.Itoa(a.status)])
 		if described == nil {
 			t.Errorf("%s: %d is not described: %s", name, a.status, a.body)
 			return a

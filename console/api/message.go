@@ -163,6 +163,8 @@ func jsonValue(v message.Value, depth int) any {
 		return jsonList(v, depth)
 	case message.TypeMap:
 		return jsonMap(v, depth)
+	case message.TypeDecimal32, message.TypeDecimal64, message.TypeDecimal128, message.TypeChar, message.TypeUUID,
+		message.TypeString, message.TypeSymbol, message.TypeDescribed:
 	}
 	return v.String()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
@@ -77,9 +78,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="entrepot", charset="UTF-8"`)
 	}
 	body := map[string]any{"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": detail}
-	for k, v := range p.more {
-		body[k] = v
-	}
+	maps.Copy(body, p.more)
 	b, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // strings and numbers

@@ -48,7 +48,7 @@ func (c *call) rates() error {
 	h.Set("X-Accel-Buffering", "no")
 	flush := c.flusher()
 	if _, err := fmt.Fprint(c.w, "retry: 3000\n\n"); err != nil || flush() != nil {
-		return nil //nolint:nilerr // the client is gone
+		return nil // the client is gone
 	}
 	for {
 		select {
@@ -57,7 +57,7 @@ func (c *call) rates() error {
 				return nil
 			}
 			if _, err := fmt.Fprintf(c.w, "event: rate\ndata: %s\n\n", e); err != nil || flush() != nil {
-				return nil //nolint:nilerr // the client is gone
+				return nil // the client is gone
 			}
 		case <-c.r.Context().Done():
 			return nil

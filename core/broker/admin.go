@@ -61,6 +61,7 @@ func (s QueueState) selects(d message.Destination, q *queue.Stats) bool {
 		return q.Messages == 0
 	case QueueTemporary:
 		return d.Kind.IsTemp()
+	case AnyQueue:
 	}
 	return true
 }

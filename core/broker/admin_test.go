@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ func same(t *testing.T, got, want []string) {
 
 func numbers(from, to int) (out []string) {
 	for i := from; i < to; i++ {
-		out = append(out, fmt.Sprint(i))
+		out = append(out, strconv.Itoa(i))
 	}
 	return out
 }
@@ -70,7 +71,7 @@ func TestPageOfAListIsThatOfTheSortedWhole(t *testing.T) {
 	for range 300 {
 		rows := make([]row[int], rnd.IntN(400))
 		for i := range rows {
-			rows[i] = row[int]{uint64(rnd.IntN(5)), fmt.Sprint(rnd.IntN(300)), i}
+			rows[i] = row[int]{uint64(rnd.IntN(5)), strconv.Itoa(rnd.IntN(300)), i}
 		}
 		l := List{Offset: rnd.IntN(450), Limit: 1 + rnd.IntN(60), Sort: "x", Desc: rnd.IntN(2) == 0}
 		want := slices.Clone(rows)
@@ -438,7 +439,7 @@ func TestConnectionsConsumersAndSubscriptionsAreListed(t *testing.T) {
 	ended := y.ended
 	y.mu.Unlock()
 	wantCode(t, ended, CodeState, "an administrator closed the connection: maintenance")
-	y.Session.Close()
+	y.Close()
 	if err := r.DeleteSubscription("y", "d"); err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +464,7 @@ func TestSelectorsPickMessagesToBrowseAndMove(t *testing.T) {
 	r := newRig(t)
 	for i := range 200 {
 		m := message.NewView(&message.Envelope{ID: r.NewID(), Destination: a, Durable: true, Priority: 4, Timestamp: 1}, &message.View{
-			Properties: []message.Property{{Name: "n", Value: message.Int64Value(int64(i))}}, Body: message.TextBody(fmt.Sprint(i)),
+			Properties: []message.Property{{Name: "n", Value: message.Int64Value(int64(i))}}, Body: message.TextBody(strconv.Itoa(i)),
 		})
 		if err := r.Send(true, m); err != nil {
 			t.Fatal(err)

@@ -62,11 +62,10 @@ func page[T any](rows []row[T], l List) []row[T] {
 			}
 			return c
 		}
-		if c := strings.Compare(a.name, b.name); l.Desc && l.Sort == "" {
-			return -c
-		} else {
-			return c
+		if l.Desc && l.Sort == "" {
+			return strings.Compare(b.name, a.name)
 		}
+		return strings.Compare(a.name, b.name)
 	}
 	limit := l.Limit
 	if limit <= 0 {
