@@ -24,17 +24,21 @@ func (c *conn) acknowledge(f *frame) error {
 		return refuse("Subscribe with ack:client or ack:client-individual.",
 			"messages of an automatic subscription can't be acknowledged")
 	}
-	outcome, cumulative := broker.Accepted, sub.cumulative
+	outcome, cumulative, delay := broker.Accepted, sub.cumulative, noDelay
 	if f.command == cmdNack {
 		if sub.browse {
 			return refuse("Browsing changes nothing.", "a browser can't NACK")
 		}
 		outcome, cumulative = c.nackOutcome(f), false // ActiveMQ: always the one message
+		if delay, err = nackDelay(f); err != nil {
+			return err
+		}
 	}
+	s := settlement{sub, tag, outcome, cumulative, delay}
 	if name, ok := f.value(headerTransaction); ok {
-		return c.acknowledgeIn(f, alias(name), settlement{sub, tag, outcome, cumulative})
+		return c.acknowledgeIn(f, alias(name), s)
 	}
-	if err := c.settle(settlement{sub, tag, outcome, cumulative}, c.expect(f)); err != nil {
+	if err := c.settle(s, c.expect(f)); err != nil {
 		return err
 	}
 	c.forget(sub, tag, cumulative)
@@ -47,6 +51,30 @@ type settlement struct {
 	tag        uint64
 	outcome    broker.Outcome
 	cumulative bool
+	delay      int64 // of a NACK, before the next delivery, in milliseconds; noDelay leaves it to the outcome
+}
+
+const noDelay int64 = -1
+
+// nackDelay reads how long the client wants the message to wait before it is
+// delivered again.
+func nackDelay(f *frame) (int64, error) {
+	text, ok := f.find("delay")
+	if !ok {
+		return noDelay, nil
+	}
+	const longest = 365 * 24 * 3600 * 1000
+	n, ok := parseInt([]byte(text))
+	if _, also := f.find("requeue"); also {
+		return 0, refuse("Leave out one of them.", "NACK has the headers delay and requeue")
+	}
+	if _, also := f.value(headerTransaction); also {
+		return 0, refuse("Leave out one of them.", "NACK has the headers delay and transaction")
+	}
+	if !ok || n < 0 || n > longest {
+		return 0, refuse("Write milliseconds, 0 to a year.", "header delay is %q", clip([]byte(text)))
+	}
+	return n, nil
 }
 
 // settle tells the broker. If it refuses, token is not waited for any more.
@@ -56,9 +84,12 @@ func (c *conn) settle(s settlement, token uint64) error {
 		done = c
 	}
 	var err error
-	if s.cumulative {
+	switch {
+	case s.delay != noDelay:
+		err = s.sub.consumer.Retry(s.tag, s.delay, done, token)
+	case s.cumulative:
 		err = s.sub.consumer.SettleThrough(s.tag, s.outcome, done, token)
-	} else {
+	default:
 		err = s.sub.consumer.Settle(s.tag, s.outcome, done, token)
 	}
 	if err == nil {
