@@ -44,7 +44,7 @@ type SchedulePage struct {
 // maxRecords is how many jobs a page with a Destination reads.
 const maxRecords = 5000
 
-// Schedules lists scheduled messages. A page costs a pass over what is due up to
+// Schedules lists scheduled messages. A page looks at little more than what is due up to
 // the filter's end, and reads its own messages only.
 func (b *Broker) Schedules(f ScheduleFilter) (SchedulePage, error) {
 	s := b.schedules
