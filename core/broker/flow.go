@@ -75,7 +75,7 @@ func (f *flow) holdFull(s *Session, p *passage) bool {
 func (f *flow) add(s *Session, h *hold) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
+	if f.closed || s.ended.Load() {
 		return false
 	}
 	if f.waiting == nil {

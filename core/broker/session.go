@@ -28,6 +28,7 @@ type Session struct {
 	// pending counts what is on its way through the committer: while there
 	// is something, what follows goes the same way, to stay in order.
 	pending atomic.Int64
+	ended   atomic.Bool // for flow, which forgets it then
 
 	// Owned by the reader.
 	temps int // temporary destinations made so far
@@ -190,6 +191,7 @@ func (s *Session) Close() {
 	for d := range temp {
 		s.b.removeTemp(d)
 	}
+	s.ended.Store(true)
 	s.b.flow.forget(s)
 	s.b.mu.Lock()
 	delete(s.b.sessions, s)

@@ -73,16 +73,24 @@ func (u *upkeep) relieve() {
 	}
 }
 
+// relieveQueues spares what consumers will want next, unless that alone keeps
+// producers waiting.
 func (u *upkeep) relieveQueues(now time.Time) {
-	for _, q := range u.b.everyQueue() {
-		if !u.b.budget.Tight() {
+	all := u.b.everyQueue()
+	u.relieveEach(all, false, now, u.b.budget.Tight)
+	u.relieveEach(all, true, now, u.b.budget.Exceeded)
+}
+
+func (u *upkeep) relieveEach(qs []*queue.Queue, all bool, now time.Time, needed func() bool) {
+	for _, q := range qs {
+		if !needed() {
 			return
 		}
 		scratch := u.scratch
 		if now.Before(u.backoff) {
 			scratch = nil
 		}
-		if err := q.Relieve(scratch); err != nil {
+		if err := q.Relieve(scratch, all); err != nil {
 			u.backoff = now.Add(spillBackoff)
 			u.b.o.Logger.Warn("non-persistent messages stay in memory: the scratch area takes no more", "error", err)
 		}

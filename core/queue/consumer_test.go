@@ -141,7 +141,7 @@ func TestDeletingAQueueEndsItsBrowsersAndGivesMemoryBack(t *testing.T) {
 	}
 	w.apply(len(w.log))
 	w.checkpoint()
-	w.must(w.queues[0].Relieve(w.scratch))
+	w.must(w.queues[0].Relieve(w.scratch, false))
 	in := &inbox{}
 	c := NewConsumer(w, ConsumerOptions{Window: 1, Target: in, Browse: true})
 	w.queues[0].Browse(c, nil)

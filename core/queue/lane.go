@@ -309,7 +309,7 @@ func (l *lane) readable(p *page, gen uint32) bool {
 		_, ok := l.spilled[p.number]
 		return ok
 	}
-	return !p.unstored && p.storedGen <= gen && p.live&^p.stored == 0 && p.number != l.next>>pageShift
+	return !p.unstored && p.storedGen <= gen && p.live&^p.stored == 0
 }
 
 // evict lets go of the bodies that can be read again, from the end of the lane

@@ -358,9 +358,10 @@ func (m *machine) checkpoint(t *rapid.T) {
 	}
 }
 
-func (m *machine) relieve(*rapid.T) {
+func (m *machine) relieve(t *rapid.T) {
+	all := rapid.Bool().Draw(t, "all")
 	for _, q := range m.queues {
-		m.must(q.Relieve(m.scratch))
+		m.must(q.Relieve(m.scratch, all))
 	}
 }
 
@@ -399,7 +400,9 @@ func (m *machine) drain() {
 			c.settle(tag, Accepted)
 		}
 		m.must(c.c.SettleThrough(tags[len(tags)-1], Accepted, nil, 0))
-		m.relieve(nil)
+		for _, q := range m.queues {
+			m.must(q.Relieve(m.scratch, m.delivered%2 == 0))
+		}
 	}
 	m.check()
 	m.nothingIsLeft()

@@ -13,28 +13,30 @@ import (
 // Relieve lets go of bodies while the budget is tight: of those that can be
 // read again, and then of transient ones, which it writes to the scratch area
 // first, if there is one. It returns what prevented that. The broker calls it
-// after Broker.Pressed, in the background, one call at a time.
-func (q *Queue) Relieve(scratch *store.Scratch) error {
+// after Broker.Pressed, in the background, one call at a time. What consumers
+// will want next stays, unless all is asked for: that is for the case that
+// nothing else was enough.
+func (q *Queue) Relieve(scratch *store.Scratch, all bool) error {
 	if !q.budget.Tight() {
 		return nil
 	}
 	q.mu.Lock()
 	for i, lv := range q.levels {
 		for _, l := range []*lane{&lv.durable, &lv.transient} {
-			l.evict(func(n uint64) bool { return q.near(l, i, n) }, q.written, q.budget)
+			l.evict(func(n uint64) bool { return !all && q.near(l, i, n) }, q.written, q.budget)
 		}
 	}
 	q.mu.Unlock()
 	for scratch != nil && q.budget.Tight() {
-		all := q.spillable()
-		for _, s := range all {
+		batch := q.spillable(all)
+		for _, s := range batch {
 			place, err := scratch.Write(s.size(), s.write)
 			if err != nil {
 				return err
 			}
 			q.spilled(s, place)
 		}
-		if len(all) < spillBatch {
+		if len(batch) < spillBatch {
 			return nil
 		}
 	}
@@ -54,24 +56,25 @@ type spill struct {
 }
 
 // spillable chooses pages of transient messages, of each lane the last ones
-// first, that are full and wholly in memory, and that no cursor is near.
-func (q *Queue) spillable() (all []*spill) {
+// first, that are full and wholly in memory, and that, unless all are asked
+// for, no cursor is near.
+func (q *Queue) spillable(all bool) (batch []*spill) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for at, lv := range q.levels {
 		l := &lv.transient
-		for i := len(l.pages) - 1; i >= 0 && len(all) < spillBatch; i-- {
+		for i := len(l.pages) - 1; i >= 0 && len(batch) < spillBatch; i-- {
 			p := &l.pages[i]
 			if p.win == nil || p.live == 0 || p.acquired != 0 || p.number == l.next>>pageShift ||
-				l.readable(p, 0) || q.near(l, at, p.number) {
+				l.readable(p, 0) || !all && q.near(l, at, p.number) {
 				continue
 			}
 			s := &spill{laneNumber: laneNumber{l.number(), p.number}, live: p.live, msg: p.win.msg}
 			copy(s.after[:], p.win.after)
-			all = append(all, s)
+			batch = append(batch, s)
 		}
 	}
-	return all
+	return batch
 }
 
 // spilled lets go of what was written to place.

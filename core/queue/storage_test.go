@@ -145,7 +145,7 @@ func TestTransientMessagesSpillAndComeBack(t *testing.T) {
 	}
 	q := w.queues[0]
 	before := w.budget.Used()
-	w.must(q.Relieve(w.scratch))
+	w.must(q.Relieve(w.scratch, false))
 	// What stays: the pages that a consumer would come to first, and the last.
 	if used := w.budget.Used(); used > before*(keepPages+3)/40 {
 		t.Fatalf("%d of %d bytes stay in memory", used, before)
@@ -153,7 +153,7 @@ func TestTransientMessagesSpillAndComeBack(t *testing.T) {
 	if w.scratch.Used() == 0 {
 		t.Fatal("nothing is in the scratch")
 	}
-	w.must(q.Relieve(w.scratch))
+	w.must(q.Relieve(w.scratch, false))
 	c := w.subscribe(10)
 	for len(c.held) > 0 {
 		last := c.last
@@ -168,6 +168,35 @@ func TestTransientMessagesSpillAndComeBack(t *testing.T) {
 	}
 }
 
+// Pages that consumers would want next stayed in memory even if there was
+// nothing else to let go: with many queues, producers waited for ever.
+func TestEverythingThatIsStoredCanLeaveMemory(t *testing.T) {
+	w := newWorld(t, 1)
+	for i := range 10*pageSize + 5 {
+		w.publish(w.message(true, uint8(i%10), 100, 0), 0)
+	}
+	for range pageSize {
+		w.publish(w.message(false, 4, 100, 0), 0)
+	}
+	w.apply(len(w.log))
+	w.checkpoint()
+	w.must(w.queues[0].Relieve(w.scratch, false))
+	if w.budget.Used() == 0 {
+		t.Fatal("what comes next did not stay")
+	}
+	w.must(w.queues[0].Relieve(w.scratch, true))
+	if used := w.budget.Used(); used != 0 {
+		t.Fatalf("%d bytes stay", used)
+	}
+	c := w.subscribe(10_000)
+	w.publish(w.message(true, 4, 100, 0), 0)
+	w.apply(1)
+	w.check()
+	if c.last != 10*pageSize+5+pageSize+1 {
+		t.Fatalf("%d deliveries", c.last)
+	}
+}
+
 func TestTransientMessagesStayWhenTheScratchIsFull(t *testing.T) {
 	w := newWorld(t, 1)
 	w.openScratch(1000)
@@ -175,7 +204,7 @@ func TestTransientMessagesStayWhenTheScratchIsFull(t *testing.T) {
 		w.publish(w.message(false, 4, 100, 0), 0)
 	}
 	before := w.budget.Used()
-	if err := w.queues[0].Relieve(w.scratch); !errors.Is(err, store.ErrScratchFull) {
+	if err := w.queues[0].Relieve(w.scratch, false); !errors.Is(err, store.ErrScratchFull) {
 		t.Fatalf("relieved: %v", err)
 	}
 	if w.budget.Used() != before {
@@ -195,7 +224,7 @@ func TestTransientMessagesThatCannotBeReadAreLostAndTheQueueGoesOn(t *testing.T)
 		w.publish(w.message(false, 4, 100, 0), 0)
 	}
 	q := w.queues[0]
-	w.must(q.Relieve(scratch))
+	w.must(q.Relieve(scratch, false))
 	scratch.Close() // the files are gone
 	var l *lane
 	l, _ = q.lane(0x84 << laneShift)
@@ -244,7 +273,7 @@ func TestSweepEndsExpiredMessagesOnDiskAndLooksNoSecondTime(t *testing.T) {
 	w.apply(len(w.log))
 	w.checkpoint()
 	q := w.queues[0]
-	w.must(q.Relieve(w.scratch))
+	w.must(q.Relieve(w.scratch, false))
 	held := w.budget.Used()
 	w.now += 100
 	w.must(q.Sweep(w.pages, func() bool { return true }))
