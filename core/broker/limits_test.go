@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -46,7 +47,7 @@ func TestProducersDoNotPassALimitTogether(t *testing.T) {
 		p := connect(t, r.Broker, "")
 		all.Go(func() {
 			for i := range 100 {
-				p.Publish(p.message(a, fmt.Sprint(i)), w, 0)
+				p.Publish(p.message(a, strconv.Itoa(i)), w, 0)
 			}
 		})
 	}

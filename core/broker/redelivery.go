@@ -19,7 +19,7 @@ func (b *Broker) FateOf(q *queue.Queue, m *message.Message, n uint32) queue.Fate
 	if p.Exhausted(n) {
 		return queue.Fate{Dead: true}
 	}
-	delay := p.After(n, rand.Float64()).Milliseconds()
+	delay := p.After(n, rand.Float64()).Milliseconds() //nolint:gosec // it spreads load, nothing depends on a guess
 	if delay == 0 {
 		return queue.Fate{}
 	}

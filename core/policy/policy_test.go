@@ -10,11 +10,11 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-func compile(t testing.TB, entries ...Entry) *Set {
-	t.Helper()
+func compile(tb testing.TB, entries ...Entry) *Set {
+	tb.Helper()
 	s, err := New(Default(), entries)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

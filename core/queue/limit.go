@@ -1,5 +1,7 @@
 package queue
 
+import "slices"
+
 // HoldOldest takes the oldest message of the lowest priority that no consumer
 // has out of circulation, as Hold does. ok is false if there is none.
 func (q *Queue) HoldOldest() (pos uint64, ok bool) {
@@ -8,8 +10,8 @@ func (q *Queue) HoldOldest() (pos uint64, ok bool) {
 	if q.deleted {
 		return 0, false
 	}
-	for i := len(q.levels) - 1; i >= 0; i-- {
-		l, seq, ok := q.levels[i].oldest()
+	for _, lv := range slices.Backward(q.levels) {
+		l, seq, ok := lv.oldest()
 		if !ok {
 			continue
 		}
