@@ -144,7 +144,6 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.delays)
 	b.machine.addPart(&pauses{b})
 	b.queues.init()
-	b.limits.init(b)
 	b.flow.b = b
 	b.expiry.b = b
 	b.loader.init(b)
@@ -153,6 +152,7 @@ func Open(o Options) (*Broker, error) {
 	if b.policies, err = newPolicies(o); err != nil {
 		return nil, err
 	}
+	b.limits.init(b)
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
 	}
