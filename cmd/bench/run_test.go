@@ -35,7 +35,7 @@ func benchRun(tb testing.TB, b *fakeBroker, args ...string) (result, error) {
 	cmd := Command()
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SetArgs(append([]string{"--server", b.address(), "--json", "--warmup", "0", "--timeout", "300ms", "--idle", "100ms", "--settle", "0"}, args...))
+	cmd.SetArgs(append([]string{"--server", b.address(), "--json", "--warmup", "0", "--timeout", "3s", "--idle", "100ms", "--settle", "0"}, args...))
 	err := cmd.ExecuteContext(context.Background())
 	var r result
 	if out.Len() > 0 {
@@ -202,12 +202,12 @@ func TestFillAndDrainAreOneAccount(t *testing.T) {
 
 func TestBacklogComparesWithTheEmptyQueue(t *testing.T) {
 	b := startFake(t, nil)
-	r, err := benchRun(t, b, "--scenario", "backlog", "--backlog", "20000", "--size", "64", "--duration", "200ms", "--window", "100")
+	r, err := benchRun(t, b, "--scenario", "backlog", "--backlog", "3000", "--size", "64", "--duration", "200ms", "--window", "100")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := r.Backlog
-	if l == nil || l.Waiting != 20_000 || l.EmptyDeliverPS <= 0 || l.DeliverRatio <= 0 || r.Missing != 0 {
+	if l == nil || l.Waiting != 3000 || l.EmptyDeliverPS <= 0 || l.DeliverRatio <= 0 || r.Missing != 0 {
 		t.Errorf("backlog %+v, missing %d", l, r.Missing)
 	}
 }
