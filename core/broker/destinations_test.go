@@ -14,6 +14,7 @@ func TestAWildcardConsumerGetsQueuesThatAreMadeLater(t *testing.T) {
 	p.send(message.Queue("x.1"), "before")
 	k := c.subscribe(Subscription{Destination: message.Queue("x.*")})
 	p.send(message.Queue("x.2"), "persistent")
+	c.deliveries(2) // a send is confirmed before it is delivered
 	p.Publish(p.message(message.Queue("x.3"), "transient", func(e *message.Envelope) { e.Durable = false }), nil, 0)
 	p.send(message.Queue("y"), "not this")
 	p.send(message.Queue("x.4.5"), "nor this")
@@ -50,10 +51,10 @@ func TestACompositeSubscriptionOfQueuesAndTopics(t *testing.T) {
 	r := newRig(t)
 	p, c := connect(t, r.Broker, ""), connect(t, r.Broker, "")
 	k := c.subscribe(Subscription{Destination: message.Queue("c1,topic://c2,c3")})
-	p.send(message.Queue("c1"), "1")
-	p.send(message.Topic("c2"), "2")
-	p.send(message.Queue("c3"), "3")
-	p.send(message.Queue("c1"), "4")
+	for i, d := range []message.Destination{message.Queue("c1"), message.Topic("c2"), message.Queue("c3"), message.Queue("c1")} {
+		p.send(d, string(rune('1'+i)))
+		c.deliveries(i + 1)
+	}
 	wantBodies(t, c.deliveries(4), "1", "2", "3", "4")
 	w := make(waiter, 2)
 	if err := k.Settle(3, Accepted, w, 0); err != nil {

@@ -2,8 +2,10 @@ package queue
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/store"
@@ -97,7 +99,8 @@ type Consumer struct {
 	credit    uint32 // without window
 	started   bool
 	closed    bool
-	browsing  int // queues that have not been seen to their end, or may still be added
+	open      atomic.Bool // ready: read without mu, by queues that look for a consumer
+	browsing  int         // queues that have not been seen to their end, or may still be added
 	unsettled uint32
 	last      uint64 // tag of the latest delivery
 	held      heldRing
@@ -124,6 +127,7 @@ func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
 	if o.Paused {
 		c.browsing = 1 // until Start
 	}
+	c.noted()
 	return c
 }
 
@@ -150,7 +154,8 @@ func (c *Consumer) Closed() bool {
 // Grant adds credit to a consumer without window.
 func (c *Consumer) Grant(credit uint32) {
 	c.mu.Lock()
-	c.credit += credit
+	c.credit += min(credit, math.MaxUint32-c.credit)
+	c.noted()
 	c.mu.Unlock()
 	c.feed()
 }
@@ -162,6 +167,7 @@ func (c *Consumer) Start() {
 		c.browsed() // no more queues follow
 	}
 	c.started = true
+	c.noted()
 	c.mu.Unlock()
 	c.feed()
 }
@@ -188,11 +194,10 @@ func (c *Consumer) ready() bool {
 }
 
 // Ready reports whether c can take a message now.
-func (c *Consumer) Ready() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ready()
-}
+func (c *Consumer) Ready() bool { return c.open.Load() }
+
+// noted follows each change of what ready depends on. Called with c.mu held.
+func (c *Consumer) noted() { c.open.Store(c.ready()) }
 
 // spend uses up credit for the delivery of h, which is numbered.
 func (c *Consumer) spend(h held) (tag uint64) {
@@ -205,6 +210,7 @@ func (c *Consumer) spend(h held) (tag uint64) {
 	if h.q == nil {
 		c.loose += int(h.pos)
 	}
+	c.noted()
 	return c.last
 }
 
@@ -214,6 +220,7 @@ func (c *Consumer) end(h held) {
 	if h.q == nil {
 		c.loose -= int(h.pos)
 	}
+	c.noted()
 }
 
 // unend takes end back.
@@ -222,6 +229,7 @@ func (c *Consumer) unend(h held) {
 	if h.q == nil {
 		c.loose += int(h.pos)
 	}
+	c.noted()
 }
 
 // deliver hands over what q holds at pos, if there is credit.
@@ -387,6 +395,7 @@ func (c *Consumer) Close() {
 	c.feeders = nil
 	all := c.held.takeThrough(nil, c.last, heldSettled)
 	c.unsettled, c.loose = 0, 0
+	c.noted()
 	c.mu.Unlock()
 	for _, f := range feeders {
 		f.Detach(c)

@@ -180,3 +180,12 @@ func TestCreditAndMessagesNeverMissEachOther(t *testing.T) {
 		}
 	}
 }
+
+func TestCreditDoesNotOverflow(t *testing.T) {
+	c := NewConsumer(newWorld(t, 1), ConsumerOptions{Target: &inbox{}})
+	c.Grant(1<<32 - 1)
+	c.Grant(10)
+	if !c.Ready() || c.State().Credit != 1<<32-1 {
+		t.Fatalf("credit %d", c.State().Credit)
+	}
+}
