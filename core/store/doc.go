@@ -21,5 +21,10 @@
 // A failed write or fsync is final: every request from then on completes with
 // ErrFailed, and the process has to be restarted so that the log is read
 // again. A full disk is not: requests that store messages complete with
-// ErrFull, others still find room in segments kept for them.
+// ErrFull, others still find room in segments kept for them, and wait when that
+// is used up too.
+//
+// A checkpoint stands at a place that the log has synced; one that a crash cut
+// off is written again. Open refuses a log and a page store that do not belong
+// together, with a [MismatchError] that says what to do.
 package store
