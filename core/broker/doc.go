@@ -16,9 +16,9 @@
 // # Lock order
 //
 // registry.mu, then Queue.mu or Subscriber.mu, then Consumer.mu, then what
-// Sink.Deliver takes. Session.mu, rights.mu, patternConsumer.mu
-// and flow.mu are leaves. The store's Commit
-// may be called under none of them. Sinks are called under Consumer.mu
+// Sink.Deliver takes. Transaction.mu comes before Queue.mu,
+// flow.mu before Subscriber.mu. Session.mu, rights.mu and patternConsumer.mu are
+// leaves. The store's Commit may be called under none of them. Sinks are called under Consumer.mu
 // (Deliver) or none (Resume, Closed). The one exception is schedules.order,
 // which is held while a decision about scheduled messages is queued with Commit
 // and under which nothing else is taken but the locks of the schedule's table.

@@ -9,8 +9,13 @@
 // place in a lane is its seq, consecutive from 0; 64 seqs are a [page]. What
 // is kept of a page that isn't in memory is a bitmap of its live messages and
 // a few numbers, 64 bytes in all, so ten million waiting messages take some
-// ten megabytes. Bodies are in the page's window while they are needed, and in the
-// page store otherwise.
+// ten megabytes. Pages without live messages go, also those between others.
+// Bodies are in the page's window while they are needed. When memory is tight
+// ([Queue.Relieve]) those go that can be read again: of durable messages from
+// the page store as of the last checkpoint, of transient ones from the scratch
+// area, where full pages are written first. [Queue.LoadPage] brings them back
+// ahead of the cursors. [Queue.Sweep] ends what has expired and nobody asks
+// for.
 //
 // # Delivery
 //
@@ -25,5 +30,5 @@
 // # Locks
 //
 // Order: Queue.mu, then Consumer.mu, then whatever Target.Deliver takes (the
-// connection's outbox). No I/O and no commit happens under any of them.
+// connection's outbox). Broker.Pressed is called under Queue.mu. No I/O and no commit happens under any of them.
 package queue
