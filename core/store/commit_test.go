@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -102,39 +103,67 @@ func TestSyncedRequestsCompleteAfterTheSync(t *testing.T) {
 	tried, _ := g.counts()
 	open := g.close()
 	defer open()
-	k := &sink{}
+	k := &syncedSink{g: g, seen: map[uint64]int{}}
 	r.Commit(change(2, Lazy, k))
 	if err := k.wait(t, 2); err != nil {
 		t.Fatal(err)
 	}
+	_, before := g.counts()
 	r.Commit(change(3, Synced, k))
 	r.Commit(Request{Done: k, Token: 4}) // waits for 3
 	eventually(t, "sync", func() bool { now, _ := g.counts(); return now > tried })
 	r.Commit(change(5, Lazy, k)) // behind 3, so after it
-	time.Sleep(20 * time.Millisecond)
-	if n := k.completed(); n != 1 {
-		t.Fatalf("%d requests completed before the sync", n)
-	}
 	applied, _, _ := r.ledger.snapshot()
 	if len(applied) != 2 {
 		t.Fatalf("%d changes were applied before the sync", len(applied))
 	}
 	open()
 	eventually(t, "completion of all", func() bool { return k.completed() == 4 })
+	if k.seen[2] != before {
+		t.Errorf("the lazy request waited for a sync")
+	}
+	for token := uint64(3); token <= 5; token++ {
+		if k.seen[token] <= before {
+			t.Errorf("request %d completed before the sync", token)
+		}
+	}
+}
+
+// syncedSink notes how many syncs had ended when a request completed.
+type syncedSink struct {
+	sink
+	g    *gate
+	seen map[uint64]int // only the applier writes
+}
+
+func (k *syncedSink) Complete(token uint64, err error) {
+	_, k.seen[token] = k.g.counts()
+	k.sink.Complete(token, err)
 }
 
 func TestSoonIsSyncedWithinTheIntervalAndLazyIsNot(t *testing.T) {
-	r, _ := gated(t, func(o *Options) { o.SyncInterval = 5 * time.Millisecond })
-	r.commitAll(1, 1, Soon)
-	eventually(t, "sync of what was to be safe soon", func() bool { return r.log.Durable() == r.log.Last().Index })
-	syncs := r.Stats().Syncs
-	r.commitAll(2, 2, Lazy)
-	time.Sleep(50 * time.Millisecond)
-	if now := r.Stats().Syncs; now != syncs {
-		t.Fatalf("%d syncs for a change that need not be safe", now-syncs)
-	}
-	r.commitAll(3, 3, Soon)
-	eventually(t, "sync", func() bool { return r.log.Durable() == r.log.Last().Index })
+	synctest.Test(t, func(t *testing.T) { // time is virtual here
+		const interval = 50 * time.Millisecond
+		r := newRig(t, func(o *Options) { o.SyncInterval = interval })
+		r.open()
+		defer r.closeNow()
+		r.commitAll(1, 1, Soon)
+		if r.log.Durable() == r.log.Last().Index {
+			t.Error("a change that need be safe soon was synced at once")
+		}
+		time.Sleep(interval)
+		synctest.Wait()
+		if r.log.Durable() != r.log.Last().Index {
+			t.Error("no sync within the interval")
+		}
+		syncs := r.Stats().Syncs
+		r.commitAll(2, 2, Lazy)
+		time.Sleep(100 * interval)
+		synctest.Wait()
+		if now := r.Stats().Syncs; now != syncs {
+			t.Errorf("%d syncs for a change that need not be safe", now-syncs)
+		}
+	})
 }
 
 func TestSoonAndLazyCompleteWithoutASync(t *testing.T) {
