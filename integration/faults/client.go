@@ -131,8 +131,11 @@ type Producer struct {
 	Pause  time.Duration // between bursts, at most
 	Limit  int           // sends in one life, 0 for no limit
 	Size   int           // of bodies in bytes, 0 for a mix
+	// Refusals end a life's sends when the broker refused that many; 0 goes on.
+	Refusals int
 
-	count int
+	count   int
+	refused int // in the last life
 }
 
 // run sends until ctx, the limit or the connection ends.
@@ -154,11 +157,16 @@ func (p *Producer) run(ctx context.Context, l *life, rng *rand.Rand) error {
 		err = s.settle(ctx)
 	}
 	c.end()
-	return errors.Join(brokenOff(err), <-answers)
+	err = errors.Join(brokenOff(err), <-answers)
+	p.refused = s.refusals()
+	return err
 }
 
 func (p *Producer) bursts(ctx context.Context, s *sender, rng *rand.Rand) error {
 	for n := 0; p.Limit == 0 || n < p.Limit; n++ {
+		if p.Refusals > 0 && s.refusals() >= p.Refusals {
+			return nil
+		}
 		if n%8 == 0 {
 			if err := pause(ctx, rng, p.Pause); err != nil {
 				return err
@@ -222,6 +230,13 @@ func (s *sender) send(ctx context.Context, place string, v Value, size int) erro
 	f.Headers["receipt"] = receipt
 	s.note(SendInvoked, place, v, "")
 	return s.Send(f)
+}
+
+// refusals counts the sends that the broker refused.
+func (s *sender) refusals() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
 }
 
 // settle waits until every send is answered.

@@ -20,11 +20,6 @@ type KillOptions struct {
 	Logf     func(string, ...any) // progress; nil for none
 }
 
-// busyStore makes checkpoints and Badger's work so frequent that kills hit them.
-var busyStore = []string{
-	"store.checkpointInterval=200ms", "store.checkpointBytes=1MiB", "store.segmentSize=4MiB", "store.memory=16MiB", "log.level=warn",
-}
-
 // KillReport is what a kill loop showed.
 type KillReport struct {
 	*Verdict
@@ -51,10 +46,7 @@ type client interface {
 
 // killLoop is the state of one run.
 type killLoop struct {
-	KillOptions
-	load   *Load
-	rng    *rand.Rand
-	lives  int
+	*Rig
 	report KillReport
 	steady []client // in every life
 	eager  []client // not in the lives in which a backlog grows
@@ -67,9 +59,9 @@ func KillLoop(ctx context.Context, o KillOptions) (*KillReport, error) {
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}
-	k := &killLoop{KillOptions: o, load: &Load{History: NewHistory()}, rng: rand.New(rand.NewPCG(o.Seed, 1))}
-	k.clients()
-	if err := k.prepare(ctx); err != nil {
+	k := &killLoop{Rig: NewRig(o.Program, o.Dir, o.Seed, o.Settings...)}
+	k.steady, k.eager = clients()
+	if err := k.subscribeDurably(ctx); err != nil {
 		return nil, err
 	}
 	for n := range o.Kills {
@@ -77,40 +69,47 @@ func KillLoop(ctx context.Context, o KillOptions) (*KillReport, error) {
 			return nil, fmt.Errorf("seed %d, kill %d of %d: %w", o.Seed, n+1, o.Kills, err)
 		}
 		if n%20 == 19 {
-			o.Logf("%d of %d kills, %d events", n+1, o.Kills, len(k.load.History.Events()))
+			o.Logf("%d of %d kills, %d events", n+1, o.Kills, len(k.Load.History.Events()))
 		}
 	}
-	if err := k.drain(ctx); err != nil {
+	if err := k.finish(ctx); err != nil {
 		return nil, fmt.Errorf("seed %d, after %d kills: %w", o.Seed, o.Kills, err)
 	}
-	k.report.Verdict = Check(k.load.History.Events(), killRules)
+	k.report.Starts = k.Starts
+	k.report.Verdict = Check(k.Load.History.Events(), rules())
 	if err := k.report.Err(); err != nil {
 		return &k.report, fmt.Errorf("seed %d: %v\n%w", o.Seed, &k.report, err)
 	}
 	return &k.report, nil
 }
 
-// killRules are of the places of clients.
-var killRules = Rules{
-	Routes: map[string][]string{"topic:events": {"sub:a", "sub:b"}},
-	Single: map[string]bool{"single": true, "sub:a": true, "sub:b": true, "moved": true},
+// rules are those of the places of clients.
+func rules() Rules {
+	return Rules{
+		Routes: map[string][]string{"topic:events": {"sub:a", "sub:b"}},
+		Single: map[string]bool{"single": true, "sub:a": true, "sub:b": true, "moved": true},
+	}
 }
 
-// drains lists a consumer for each place.
-var drains = []*Consumer{
-	{Place: "shared", Receipts: true},
-	{Place: "single", Receipts: true},
-	{Place: "left", Receipts: true},
-	{Place: "right", Receipts: true},
-	{Place: "inbox", Receipts: true},
-	{Place: "moved", Receipts: true},
-	{Place: "sub:a", Topic: "events", Receipts: true},
-	{Place: "sub:b", Topic: "events", Receipts: true},
+// drains returns a consumer for each place.
+func drains() []*Consumer {
+	return []*Consumer{
+		{Place: "shared", Receipts: true},
+		{Place: "single", Receipts: true},
+		{Place: "left", Receipts: true},
+		{Place: "right", Receipts: true},
+		{Place: "inbox", Receipts: true},
+		{Place: "moved", Receipts: true},
+		{Place: "sub:a", Topic: "events", Receipts: true},
+		{Place: "sub:b", Topic: "events", Receipts: true},
+	}
 }
 
-func (k *killLoop) clients() {
-	const gap = 12 * time.Millisecond
-	k.steady = []client{
+// clients make up the load: the steady ones run in every life, the eager ones
+// not in the lives in which a backlog grows.
+func clients() (steady, eager []client) {
+	const gap = 25 * time.Millisecond
+	steady = []client{
 		&Producer{Name: "p1", Places: []string{"shared", "single"}, Window: 50, Pause: gap},
 		&Producer{Name: "p2", Places: []string{"shared", "single", "topic:events"}, Window: 10, Pause: gap},
 		&Producer{Name: "p3", Places: []string{"inbox", "topic:events"}, Window: 5, Pause: gap},
@@ -118,7 +117,7 @@ func (k *killLoop) clients() {
 		&Transfer{Name: "m1", From: "inbox", To: "moved"},
 		&Consumer{Place: "shared", Drop: true, Receipts: true},
 	}
-	k.eager = []client{
+	eager = []client{
 		&Consumer{Place: "shared", Receipts: true},
 		&Consumer{Place: "shared"},
 		&Consumer{Place: "single", Receipts: true},
@@ -128,30 +127,18 @@ func (k *killLoop) clients() {
 		&Consumer{Place: "sub:a", Topic: "events", Receipts: true},
 		&Consumer{Place: "sub:b", Topic: "events"},
 	}
+	return steady, eager
 }
 
-func (k *killLoop) start(ctx context.Context) (*harness.Broker, *life, error) {
-	begin := time.Now()
-	b, err := harness.Start(ctx, harness.Options{
-		Program: k.Program, Dir: k.Dir, Listen: []string{"stomp://127.0.0.1:0"},
-		Settings: append(append([]string{}, busyStore...), k.Settings...),
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	k.lives++
-	k.report.Starts = append(k.report.Starts, time.Since(begin))
-	return b, &life{Load: k.load, number: k.lives, addr: b.Addr("stomp")}, nil
-}
-
-// prepare makes the durable subscriptions, so that they get all that is sent.
-func (k *killLoop) prepare(ctx context.Context) error {
-	b, l, err := k.start(ctx)
+// subscribeDurably makes the durable subscriptions in a first life, so that
+// they get all that is sent later.
+func (r *Rig) subscribeDurably(ctx context.Context) error {
+	b, l, err := r.start(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	for _, c := range drains {
+	for _, c := range drains() {
 		if c.Topic == "" {
 			continue
 		}
@@ -166,7 +153,7 @@ func (k *killLoop) prepare(ctx context.Context) error {
 
 // kill is one life of the broker, from its start to SIGKILL.
 func (k *killLoop) kill(ctx context.Context) error {
-	if k.rng.IntN(5) == 0 {
+	if k.Rng.IntN(5) == 0 {
 		if err := k.killStarting(ctx); err != nil {
 			return err
 		}
@@ -177,11 +164,11 @@ func (k *killLoop) kill(ctx context.Context) error {
 	}
 	defer b.Close()
 	clients := k.steady
-	if k.rng.IntN(3) > 0 {
+	if k.Rng.IntN(3) > 0 {
 		clients = append(append([]client{}, clients...), k.eager...)
 	}
-	stop := startClients(ctx, l, clients, k.rng)
-	err = serving(ctx, b, time.Duration(100+k.rng.IntN(900))*time.Millisecond)
+	stop := startClients(ctx, l, clients, k.Rng)
+	err = serving(ctx, b, time.Duration(100+k.Rng.IntN(900))*time.Millisecond)
 	if k.lives%10 == 0 {
 		err = errors.Join(err, k.look(ctx, b))
 	}
@@ -197,30 +184,11 @@ func (k *killLoop) look(ctx context.Context, b *harness.Broker) error {
 	return err
 }
 
-// drain consumes what is left, ends the broker well and reads its store offline.
-func (k *killLoop) drain(ctx context.Context) error {
-	b, l, err := k.start(ctx)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	if err := drainAll(ctx, b, l, drains, 2*time.Second); err != nil {
-		return err
-	}
-	if err := errors.Join(complaints(b), b.Stop(patience)); err != nil {
-		return err
-	}
-	if out, err := k.Program.Store(ctx, "check", k.Dir); err != nil {
-		return fmt.Errorf("store check: %w\n%s", err, out)
-	}
-	return nil
-}
-
 // killStarting kills a broker that reads its store.
 func (k *killLoop) killStarting(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.rng.IntN(60))*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.Rng.IntN(60))*time.Millisecond)
 	defer cancel()
-	b, err := harness.Start(ctx, harness.Options{Program: k.Program, Dir: k.Dir, Listen: []string{"stomp://127.0.0.1:0"}, Settings: busyStore})
+	b, err := harness.Start(ctx, k.options())
 	k.report.StartKills++
 	if err == nil {
 		return b.Kill()

@@ -76,3 +76,23 @@ func drainAll(ctx context.Context, b *harness.Broker, l *life, consumers []*Cons
 	}
 	return nil
 }
+
+// finish drains all places in a last life, ends the broker well, reads its
+// store offline, and leaves the history to be checked.
+func (r *Rig) finish(ctx context.Context) error {
+	b, l, err := r.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := drainAll(ctx, b, l, drains(), 2*time.Second); err != nil {
+		return err
+	}
+	if err := errors.Join(complaints(b), b.Stop(patience)); err != nil {
+		return err
+	}
+	if out, err := r.Program.Store(ctx, "check", r.Dir); err != nil {
+		return fmt.Errorf("store check: %w\n%s", err, out)
+	}
+	return nil
+}
