@@ -61,7 +61,7 @@ func (c *conn) newMessage(f *frame) (*message.Message, error) {
 		block = appendNumber(block, "content-length", int64(len(f.body)))
 	}
 	c.work.block = block
-	e.ID, e.Publisher = c.session.NewID(), c.session.Publisher()
+	e.ID, e.Publisher, e.UserID = c.session.NewID(), c.session.Publisher(), c.session.UserID()
 	var prefix [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(prefix[:], uint64(len(block)))
 	return message.New(e, message.EncodingSTOMP, prefix[:n], block, f.body), nil
