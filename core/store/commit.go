@@ -163,6 +163,9 @@ func (s *Store) commit(b *batch, sync bool) error {
 // them is to be synced soon.
 func (s *Store) appendAll(b *batch) (soon bool) {
 	room := s.log.Room()
+	if s.crowded() {
+		room = 0
+	}
 	for i := range b.reqs {
 		r := &b.reqs[i]
 		switch {

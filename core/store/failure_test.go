@@ -241,33 +241,41 @@ func TestCloseEndsTheWaitingForSpace(t *testing.T) {
 	r.wantState(stored)
 }
 
-func TestCheckpointWithoutSpaceWaitsAndTellsProducers(t *testing.T) {
+func TestMessagesAreRefusedWhileACheckpointFindsNoSpaceAndAcknowledgementsAreNot(t *testing.T) {
 	r, told := failing(t, func(o *Options) { o.CheckpointBytes = 10 << 10 })
 	r.pages.set(nil, true)
 	k := &sink{}
 	var n uint64
-	eventually(t, "producers told to wait", func() bool {
-		n++
-		r.Commit(publish(n, 900, Synced, k))
-		if err := k.wait(t, n); err != nil {
+	eventually(t, "refused message", func() bool {
+		r.Commit(publish(n+1, 900, Synced, k))
+		err := k.wait(t, n+1)
+		if err == nil {
+			n++
+		} else if !errors.Is(err, ErrFull) {
 			t.Fatal(err)
 		}
-		reason, behind := r.Behind()
-		return behind && reason == "the disk has no room for a checkpoint"
+		return err != nil
 	})
 	if n < 8*10-10 || r.Stats().Checkpoints != 0 {
-		t.Fatalf("producers wait after %d messages, %d checkpoints", n, r.Stats().Checkpoints)
+		t.Fatalf("refused after %d messages, %d checkpoints", n, r.Stats().Checkpoints)
+	}
+	if reason, behind := r.Behind(); behind {
+		t.Fatalf("producers are to wait: %s", reason)
+	}
+	r.Commit(change(n+2, Synced, k))
+	if err := k.wait(t, n+2); err != nil {
+		t.Fatalf("acknowledgement: %v", err)
 	}
 	grown := r.Stats().LogBytes
 	r.pages.set(nil, false)
-	eventually(t, "checkpoint and producers released", func() bool { _, behind := r.Behind(); return !behind })
+	eventually(t, "checkpoint", func() bool { return r.Stats().Checkpoints > 0 })
 	eventually(t, "log released", func() bool { return r.Stats().LogBytes < grown/2 })
 	if r.Failed() != nil || len(told) != 0 {
 		t.Fatalf("failed: %v", r.Failed())
 	}
 	r.crash(1)
 	r.open()
-	r.wantState(upTo(n))
+	r.wantState(append(upTo(n), n+2))
 }
 
 // The checkpoint that could not be written is not lost at Close: what was

@@ -218,13 +218,18 @@ func (s *Store) Behind() (reason string, behind bool) {
 		return "the disk is full", true
 	case s.waiting.Load() > maxWaiting:
 		return "the disk is slower than the producers", true
-	case s.logged()-s.cp.completed.Load() <= maxLag*s.o.CheckpointBytes:
+	case !s.lags() || s.cp.noSpace.Load(): // without space sends are refused: waiting would help nobody
 		return "", false
-	case s.cp.noSpace.Load():
-		return "the disk has no room for a checkpoint", true
 	}
 	return "the checkpoint is slower than the producers", true
 }
+
+// lags reports whether too much of the log waits for a checkpoint.
+func (s *Store) lags() bool { return s.logged()-s.cp.completed.Load() > maxLag*s.o.CheckpointBytes }
+
+// crowded reports whether nothing more can be stored because the disk has no
+// room for the checkpoint that would free the log.
+func (s *Store) crowded() bool { return s.cp.noSpace.Load() && s.lags() }
 
 const (
 	maxWaiting = 16 << 20 // bytes of messages on their way into the log
