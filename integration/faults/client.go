@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -232,6 +233,19 @@ func (s *sender) send(ctx context.Context, place string, v Value, size int) erro
 	return s.Send(f)
 }
 
+// refuse notes an ERROR for a send. A full disk means that nothing happened. A
+// store that failed can't know what it left on the disk: that send may have
+// happened, and the history says no more of it.
+func (s *sender) refuse(of sent, why string) {
+	if !strings.Contains(why, "disk is full") {
+		return
+	}
+	s.mu.Lock()
+	s.refused++
+	s.mu.Unlock()
+	s.note(SendRefused, of.place, of.value, "")
+}
+
 // refusals counts the sends that the broker refused.
 func (s *sender) refusals() int {
 	s.mu.Lock()
@@ -266,10 +280,7 @@ func (s *sender) answers() error {
 		case known && f.Command == "RECEIPT":
 			s.note(SendConfirmed, of.place, of.value, "")
 		case known && f.Command == "ERROR":
-			s.mu.Lock()
-			s.refused++
-			s.mu.Unlock()
-			s.note(SendRefused, of.place, of.value, "")
+			s.refuse(of, f.Headers["message"])
 		default:
 			return fmt.Errorf("a producer got %s %q", f, f.Body)
 		}

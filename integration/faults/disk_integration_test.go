@@ -155,14 +155,16 @@ func smallDisk(t *testing.T, size string) string {
 // TestAFullDiskRefusesDurableSendsAndLetsConsumersDrain: after that it takes
 // messages again, by itself; a kill in between changes nothing.
 func TestAFullDiskRefusesDurableSendsAndLetsConsumersDrain(t *testing.T) {
-	r := NewRig(program, filepath.Join(smallDisk(t, "128m"), "data"), *seed)
+	r := NewRig(program, filepath.Join(smallDisk(t, "400m"), "data"), *seed)
 	b, l, err := r.start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { b.Close() }()
 	filler := &Producer{Name: "f", Places: []string{"full"}, Window: 20, Size: 16 << 10, Refusals: 100, Limit: 50_000}
-	if err := filler.run(t.Context(), l, r.Rng); err != nil {
+	fill, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := filler.run(fill, l, r.Rng); err != nil {
 		t.Fatal(err)
 	}
 	if filler.refused < 100 {

@@ -57,7 +57,12 @@ func Dial(addr string, timeout time.Duration) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: c, in: bufio.NewReader(c), out: bufio.NewWriter(c), timeout: timeout}, nil
+	return Use(c, timeout), nil
+}
+
+// Use speaks STOMP over a connection that the caller made.
+func Use(c net.Conn, timeout time.Duration) *Conn {
+	return &Conn{Conn: c, in: bufio.NewReader(c), out: bufio.NewWriter(c), timeout: timeout}
 }
 
 // Open connects and sends CONNECT with additional headers.
