@@ -350,7 +350,7 @@ func (c *Consumer) Retry(tag uint64, delay int64, done store.Done, token uint64)
 		return ErrNoDelivery
 	}
 	if h.q == nil {
-		c.tell(done, token)
+		tell(c.broker, done, token)
 	} else {
 		h.q.retry(h, delay, done, token)
 	}
@@ -418,7 +418,7 @@ func (c *Consumer) Unsettled() int {
 // finish carries out the outcome of one delivery.
 func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
 	if h.q == nil {
-		c.tell(done, token)
+		tell(c.broker, done, token)
 		return
 	}
 	switch o {
@@ -428,15 +428,17 @@ func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
 		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, RejectedByConsumer, done, token)
 	case Released:
 		h.q.release(h.pos)
-		c.tell(done, token)
+		tell(c.broker, done, token)
 	case Modified:
 		h.q.retry(h, -1, done, token)
 	}
 }
 
-func (c *Consumer) tell(done store.Done, token uint64) {
+// tell completes done, if there is one, in its turn: the log has nothing to
+// know of what was done.
+func tell(b Broker, done store.Done, token uint64) {
 	if done != nil {
-		c.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
+		b.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
 	}
 }
 
@@ -451,7 +453,7 @@ func (c *Consumer) finishAll(all []taken, o Outcome, done store.Done, token uint
 		c.broker.Commit(store.Request{Ops: ops, Durability: ackDurability(done), Done: done, Token: token})
 		return
 	}
-	c.tell(done, token)
+	tell(c.broker, done, token)
 }
 
 // rejectAll rejects the deliveries of each queue; the last one's record tells
@@ -469,7 +471,7 @@ func (c *Consumer) rejectAll(all []taken, done store.Done, token uint64) {
 		}
 		c.broker.Reject(g[0].q, ds, RejectedByConsumer, nil, 0)
 	}
-	c.tell(done, token)
+	tell(c.broker, done, token)
 }
 
 // byQueue sorts out whose deliveries these are. Those that no queue keeps are

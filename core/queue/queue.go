@@ -259,9 +259,7 @@ func (q *Queue) giveBack(pos uint64) {
 func (q *Queue) accept(pos uint64, done store.Done, token uint64) {
 	if isTransient(pos) {
 		q.settleTransient(pos, Accepted)
-		if done != nil {
-			q.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
-		}
+		tell(q.broker, done, token)
 		return
 	}
 	q.broker.Commit(store.Request{
@@ -283,9 +281,7 @@ func (q *Queue) release(pos uint64) {
 func (q *Queue) modify(pos uint64, done store.Done, token uint64) {
 	if isTransient(pos) {
 		q.settleTransient(pos, Modified)
-		if done != nil {
-			q.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
-		}
+		tell(q.broker, done, token)
 		return
 	}
 	q.broker.Commit(store.Request{Op: q.attemptOp(pos), Durability: ackDurability(done), Done: done, Token: token})

@@ -32,9 +32,7 @@ func (q *Queue) retry(h held, delay int64, done store.Done, token uint64) {
 		q.modify(h.pos, done, token)
 	case isTransient(h.pos):
 		q.delayTransient(h.pos, n, fate.Due)
-		if done != nil {
-			q.broker.Commit(store.Request{Durability: store.Lazy, Done: done, Token: token})
-		}
+		tell(q.broker, done, token)
 	default:
 		q.broker.Commit(store.Request{
 			Op: q.broker.DelayOp(q, h.pos, n, fate.Due), Durability: ackDurability(done), Done: done, Token: token,
