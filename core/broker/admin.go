@@ -244,6 +244,7 @@ func (b *Broker) Subscriptions(l List, onlyDurable bool) (Listed[SubscriptionInf
 		rows = append(rows, row[func() SubscriptionInfo]{key, d.spec.ClientID + "\x00" + d.spec.Name, d.info})
 	}
 	if !onlyDurable {
+		rows = b.sharedRows(rows, &l, byMessages)
 		rows = b.volatileRows(rows, &l)
 	}
 	out := Listed[SubscriptionInfo]{Total: len(rows)}
@@ -271,12 +272,28 @@ func (d *durable) info() SubscriptionInfo {
 	}
 }
 
+// sharedRows adds the shared subscriptions that aren't durable.
+func (b *Broker) sharedRows(rows []row[func() SubscriptionInfo], l *List, byMessages bool) []row[func() SubscriptionInfo] {
+	for _, sh := range b.shares.all() {
+		if !l.selects(sh.key.ClientID) && !l.selects(sh.key.Name) && !l.selects(sh.topic.Name) {
+			continue
+		}
+		key := uint64(0)
+		if byMessages {
+			n, _ := sh.group.Queue().Waiting()
+			key = uint64(n)
+		}
+		rows = append(rows, row[func() SubscriptionInfo]{key, sh.key.ClientID + "\x00" + sh.key.Name, sh.info})
+	}
+	return rows
+}
+
 // volatileRows adds the subscriptions that end with their consumers.
 func (b *Broker) volatileRows(rows []row[func() SubscriptionInfo], l *List) []row[func() SubscriptionInfo] {
 	for _, s := range b.everySession() {
 		for _, c := range s.subscriptions() {
 			sub := c.Subscription
-			if !sub.Destination.Kind.IsTopic() || sub.Durable != "" || !l.selects(s.clientID) && !l.selects(sub.Destination.Name) {
+			if !sub.Destination.Kind.IsTopic() || sub.Durable != "" || sub.SharedName != "" || !l.selects(s.clientID) && !l.selects(sub.Destination.Name) {
 				continue
 			}
 			rows = append(rows, row[func() SubscriptionInfo]{
@@ -319,8 +336,10 @@ func (b *Broker) Durables() []DurableID {
 func (b *Broker) CreateDurable(d DurableID) (made bool, err error) {
 	op := "make durable subscription " + d.Name
 	switch {
-	case d.ClientID == "" || d.Name == "":
-		return false, fail(CodeInvalid, op, "a durable subscription needs a client id and a name")
+	case d.ClientID == "" && !d.Shared || d.Name == "":
+		return false, fail(CodeInvalid, op, "a durable subscription needs a client id, unless it is shared, and a name")
+	case d.ClientID == "" && d.NoLocal:
+		return false, fail(CodeNotSupported, op, "a subscription that clients share can't leave out one client's own messages (noLocal)")
 	case len(d.ClientID) > message.MaxNameLength || len(d.Name) > message.MaxNameLength:
 		return false, fail(CodeInvalid, op, "client id or name is longer than %d bytes", message.MaxNameLength)
 	case message.Topic(d.Topic).IsComposite():
@@ -500,7 +519,7 @@ func (s *Session) subscriptions() []owned {
 	defer s.mu.Unlock()
 	all := make([]owned, 0, len(s.consumers))
 	for c, sub := range s.consumers {
-		all = append(all, owned{sub, c})
+		all = append(all, owned{*sub, c})
 	}
 	return all
 }

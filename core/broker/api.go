@@ -66,8 +66,17 @@ type ConnectRequest struct {
 type Subscription struct {
 	Destination message.Destination // a queue, a topic, a pattern of either, a composite
 	Durable     string              // the name of a durable subscription to a topic
-	Shared      bool                // several consumers may share the durable subscription
-	Selector    string              // SQL-92 condition, "" for all
+	// Shared lets several consumers, of any connections and protocols, compete
+	// for the messages of the durable subscription.
+	Shared bool
+	// SharedName is the name of a shared subscription to a topic that isn't
+	// durable: it comes with its first consumer and ends with its last one.
+	SharedName string
+	// Global makes the name of a shared subscription the broker's own instead
+	// of the client id's. What is shared without it can be joined by sessions
+	// of the same client id only.
+	Global   bool
+	Selector string // SQL-92 condition, "" for all
 	// NoLocal leaves out what sessions of the same client id published.
 	NoLocal bool
 	// Browse delivers copies of what waits now, ends with BrowseEnd, and

@@ -235,10 +235,11 @@ func (s *Session) maySubscribe(ds []message.Destination, sub *Subscription) erro
 		}
 		if message.IsPattern(d.Name) {
 			// What arrives is looked at again, message by message or queue by
-			// queue. A durable subscription collects while nobody looks, so
-			// its user must have a right to all of it.
+			// queue. A durable subscription collects while nobody looks, and
+			// a shared one for others, so its user must have a right to all
+			// of it.
 			all, some := s.allowedPattern(d)
-			if sub.Durable != "" {
+			if sub.Durable != "" || sub.SharedName != "" {
 				some = all
 			}
 			if !some.Has(security.Read) {
@@ -267,7 +268,7 @@ func (s *Session) ownsTemp(d message.Destination) bool {
 // mayUse reports why the user can't use a durable subscription of the client
 // id: client ids are the clients' choice, so a subscription has an owner.
 func (s *Session) mayUse(d *durable, op string) error {
-	if s.b.o.Security == nil || d.spec.Owner == "" || d.spec.Owner == s.userName() {
+	if s.b.o.Security == nil || d.spec.Owner == "" || d.spec.Owner == s.userName() || d.spec.global() && s.administers(d) {
 		return nil
 	}
 	s.b.counts.denied.Add(1)

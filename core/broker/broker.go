@@ -103,6 +103,7 @@ type Broker struct {
 	topics     *topic.Table
 	tempTopics *topic.Table
 	queues     registry
+	shares     shares
 	policies   *policy.Set
 	loader     loader
 	flow       flow
@@ -144,6 +145,7 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.delays)
 	b.machine.addPart(&pauses{b})
 	b.queues.init()
+	b.shares.init()
 	b.flow.b = b
 	b.expiry.b = b
 	b.loader.init(b)

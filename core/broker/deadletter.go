@@ -155,5 +155,9 @@ func (b *Broker) subscriptionOf(q *queue.Queue) string {
 	}
 	// What would make the name of a destination a pattern or a composite is
 	// not taken over.
-	return strings.NewReplacer(",", "_", "*", "_", ">", "_").Replace(spec.ClientID + "." + spec.Name)
+	name := spec.Name
+	if !spec.global() {
+		name = spec.ClientID + "." + name
+	}
+	return strings.NewReplacer(",", "_", "*", "_", ">", "_").Replace(name)
 }

@@ -19,6 +19,9 @@ type durableSpec struct {
 
 func (s *durableSpec) key() durableKey { return durableKey{s.ClientID, s.Name} }
 
+// global says that the subscription is shared by sessions of any client id.
+func (s *durableSpec) global() bool { return s.Shared && s.ClientID == "" }
+
 // notFrom selects what others than the client of that id published.
 type notFrom string
 

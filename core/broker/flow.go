@@ -25,8 +25,8 @@ type hold struct {
 	since    time.Time
 	reason   string
 	warned   bool
-	slow     *topic.Subscriber // nil: memory, disk or full
-	full     *passage          // nil: memory, disk or slow
+	slow     topic.Listener // nil: memory, disk or full
+	full     *passage       // nil: memory, disk or slow
 	progress uint64
 	moved    time.Time // when slow last made progress
 }
@@ -39,7 +39,7 @@ const (
 )
 
 // throttled decides whether the session should wait, and has it resumed.
-func (s *Session) throttled(slow *topic.Subscriber) bool {
+func (s *Session) throttled(slow topic.Listener) bool {
 	reason, wait := s.b.pressure()
 	if !wait && slow == nil {
 		return false
@@ -55,7 +55,7 @@ func (b *Broker) pressure() (reason string, wait bool) {
 	return b.store.Behind()
 }
 
-func (f *flow) hold(s *Session, reason string, slow *topic.Subscriber) bool {
+func (f *flow) hold(s *Session, reason string, slow topic.Listener) bool {
 	h := &hold{since: time.Now(), reason: reason, slow: slow, moved: time.Now()}
 	if slow != nil {
 		var full bool

@@ -103,7 +103,7 @@ func (b *Broker) logged(m *message.Message) bool {
 
 // route delivers a message that isn't logged. It returns a subscription that
 // is slow, if there is any.
-func (b *Broker) route(m *message.Message) (slow *topic.Subscriber) {
+func (b *Broker) route(m *message.Message) (slow topic.Listener) {
 	d := m.Destination
 	if d.Kind.IsQueue() {
 		if d.Kind.IsTemp() {

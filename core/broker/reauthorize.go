@@ -44,7 +44,7 @@ func (s *Session) reauthorize() {
 	s.mu.Lock()
 	consumers := make(map[*queue.Consumer]Subscription, len(s.consumers))
 	for c, sub := range s.consumers {
-		consumers[c] = sub
+		consumers[c] = *sub
 	}
 	wild := make([]*topic.Subscriber, 0, len(s.wild))
 	for t := range s.wild {

@@ -38,7 +38,7 @@ type Session struct {
 	denied atomic.Bool // something was, and is in the log
 
 	mu        sync.Mutex
-	consumers map[*queue.Consumer]Subscription
+	consumers map[*queue.Consumer]*Subscription // pointers: a map has room for eight values from its first one on
 	temp      map[message.Destination]struct{}
 	wild      map[*topic.Subscriber]struct{} // subscriptions to patterns of topics
 	open      map[*Transaction]struct{}
@@ -49,7 +49,7 @@ type Session struct {
 func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
 	s := &Session{
 		b: b, req: r, clientID: r.ClientID, serial: b.serials.Add(1), since: b.o.Now(),
-		consumers: make(map[*queue.Consumer]Subscription),
+		consumers: make(map[*queue.Consumer]*Subscription),
 	}
 	if s.clientID == "" {
 		id := b.NewID()

@@ -15,6 +15,7 @@ type counts struct {
 // Stats are the broker's figures at a moment; counters count since its start.
 type Stats struct {
 	Sessions, Queues, Durables, Consumers      int
+	Shared                                     int // shared subscriptions that aren't durable
 	WaitingProducers                           int
 	Messages, InFlight                         int
 	MemoryUsed, MemoryLimit                    int64
@@ -53,11 +54,13 @@ func (b *Broker) Stats() Stats {
 	b.queues.mu.RLock()
 	s.Durables = len(b.queues.durables)
 	b.queues.mu.RUnlock()
-	s.Queues = len(b.everyQueue()) - s.Durables
+	s.Shared = b.shares.count()
+	s.Queues = len(b.everyQueue()) - s.Durables - s.Shared
 	return s
 }
 
-// everyQueue returns all queues, those of durable subscriptions too.
+// everyQueue returns all queues, those of durable and of shared subscriptions
+// too.
 func (b *Broker) everyQueue() []*queue.Queue {
 	b.queues.mu.RLock()
 	defer b.queues.mu.RUnlock()
@@ -70,5 +73,5 @@ func (b *Broker) everyQueue() []*queue.Queue {
 	for _, d := range b.queues.durables {
 		all = append(all, d.queue)
 	}
-	return all
+	return b.shares.appendQueues(all)
 }

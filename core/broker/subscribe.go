@@ -72,7 +72,7 @@ func (s *Session) own(c *queue.Consumer, sub Subscription) bool {
 	if s.closed {
 		return false
 	}
-	s.consumers[c] = sub
+	s.consumers[c] = &sub
 	return true
 }
 
@@ -83,17 +83,20 @@ func (s *Session) checkSubscription(op string, sub *Subscription) error {
 		return fail(CodeInvalid, op, "no destination")
 	case sub.Durable != "" && d.Kind != message.KindTopic:
 		return fail(CodeInvalid, op, "only a topic can have durable subscriptions")
-	case sub.Durable != "" && s.req.ClientID == "":
+	case sub.Durable != "" && !sub.Global && s.req.ClientID == "":
 		return fail(CodeInvalid, op, "a durable subscription needs a client id: give one when connecting")
 	case sub.Durable != "" && d.IsComposite():
 		return fail(CodeNotSupported, op, "a durable subscription to several topics; use a wildcard or several subscriptions")
 	case sub.Browse && !d.Kind.IsQueue():
 		return fail(CodeInvalid, op, "only a queue can be browsed")
 	}
+	if err := checkShared(op, sub); err != nil {
+		return err
+	}
 	if blank(sub.Selector) {
 		sub.Selector = "" // JMS: an empty selector is none
 	}
-	if err := s.b.checkSelector(sub.Selector, sub.Durable != ""); err != nil {
+	if err := s.b.checkSelector(sub.Selector, sub.Durable != "" || sub.SharedName != ""); err != nil {
 		return fail(CodeInvalid, op, "selector: %w", err)
 	}
 	return nil
@@ -128,6 +131,13 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 			return nil, err
 		}
 		return join(end, release), nil
+	case sub.SharedName != "":
+		leave, err := s.attachShared(c, sub, filter)
+		if err != nil {
+			end()
+			return nil, err
+		}
+		return join(end, leave), nil
 	case d.Kind.IsTopic():
 		return join(end, s.listen(c, d, filter, sub.Retroactive)), nil
 	}
@@ -187,20 +197,20 @@ func join(a, b func()) func() {
 // or changed if need be.
 func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release func(), err error) {
 	spec := durableSpec{
-		ClientID: s.clientID, Name: sub.Durable, Pattern: sub.Destination.Name, Selector: sub.Selector,
+		ClientID: s.scope(sub.Global), Name: sub.Durable, Pattern: sub.Destination.Name, Selector: sub.Selector,
 		NoLocal: sub.NoLocal, Shared: sub.Shared, Owner: s.userName(),
 	}
 	op := "subscribe to " + sub.Destination.String() + " as " + sub.Durable
 	d := s.b.queues.durable(spec.key())
 	if d != nil {
-		if err := s.mayUse(d, op); err != nil {
+		if err := s.mayJoin(d, op); err != nil {
 			return nil, err
 		}
 		spec.Owner = d.spec.Owner
 	}
 	if d == nil || d.spec != spec {
-		if d != nil && d.inUse() {
-			return nil, fail(CodeInUse, op, "the durable subscription is in use with another topic or selector")
+		if err := s.mayReplace(d, op); err != nil {
+			return nil, err
 		}
 		if err := s.await(store.Op{Kind: store.OpSubscribe, Data: spec.append(nil)}); err != nil {
 			return nil, refused(err, op)
@@ -214,6 +224,18 @@ func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release fu
 	}
 	d.queue.Subscribe(c, nil, sub.Priority, sub.Exclusive)
 	return d.unuse, nil
+}
+
+// mayReplace reports why a durable subscription, if there is one, can't make
+// room for one with another topic or selector.
+func (s *Session) mayReplace(d *durable, op string) error {
+	switch {
+	case d == nil:
+		return nil
+	case d.inUse():
+		return fail(CodeInUse, op, "the durable subscription is in use with another topic or selector")
+	}
+	return s.mayUse(d, op)
 }
 
 func (d *durable) inUse() bool {
@@ -241,10 +263,17 @@ func (d *durable) unuse() {
 // DeleteDurable removes the durable subscription of that name of this client,
 // with all that waits in it.
 func (s *Session) DeleteDurable(name string) error {
-	op := "remove durable subscription " + name
-	d := s.b.queues.durable(durableKey{s.clientID, name})
-	if d == nil {
-		return fail(CodeNotFound, op, "client id %q has none of that name", s.clientID)
+	return s.deleteDurable(durableKey{s.clientID, name})
+}
+
+func (s *Session) deleteDurable(key durableKey) error {
+	op := "remove durable subscription " + key.Name
+	d := s.b.queues.durable(key)
+	switch {
+	case d == nil && key.ClientID == "":
+		return fail(CodeNotFound, op, "there is no shared one of that name")
+	case d == nil:
+		return fail(CodeNotFound, op, "client id %q has none of that name", key.ClientID)
 	}
 	if err := s.mayUse(d, op); err != nil {
 		return err

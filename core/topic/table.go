@@ -19,7 +19,7 @@ type Binding struct {
 // only, so that Routes within Apply is deterministic.
 type Table struct {
 	mu       sync.RWMutex
-	subs     *Trie[*Subscriber]
+	subs     *Trie[Listener]
 	bindings *Trie[*Binding]
 	cache    map[string]*Routes // emptied by every change
 }
@@ -27,7 +27,7 @@ type Table struct {
 // Routes are the subscriptions that one topic's messages go to. They are
 // immutable.
 type Routes struct {
-	Subscribers []*Subscriber
+	Subscribers []Listener
 	Bindings    []*Binding
 }
 
@@ -36,16 +36,16 @@ const maxCached = 10_000
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{subs: NewTrie[*Subscriber](), bindings: NewTrie[*Binding](), cache: map[string]*Routes{}}
+	return &Table{subs: NewTrie[Listener](), bindings: NewTrie[*Binding](), cache: map[string]*Routes{}}
 }
 
 // Subscribe adds a non-durable subscription.
-func (t *Table) Subscribe(pattern string, s *Subscriber) {
+func (t *Table) Subscribe(pattern string, s Listener) {
 	t.change(func() { t.subs.Insert(pattern, s) })
 }
 
 // Unsubscribe removes it.
-func (t *Table) Unsubscribe(pattern string, s *Subscriber) {
+func (t *Table) Unsubscribe(pattern string, s Listener) {
 	t.change(func() { t.subs.Remove(pattern, s) })
 }
 
@@ -73,7 +73,7 @@ func (t *Table) Routes(name string) *Routes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r = &Routes{}
-	t.subs.Match(name, func(s *Subscriber) { r.Subscribers = append(r.Subscribers, s) })
+	t.subs.Match(name, func(s Listener) { r.Subscribers = append(r.Subscribers, s) })
 	t.bindings.Match(name, func(b *Binding) { r.Bindings = append(r.Bindings, b) })
 	if len(t.cache) >= maxCached {
 		clear(t.cache)
@@ -84,7 +84,7 @@ func (t *Table) Routes(name string) *Routes {
 
 // Publish gives m to the non-durable subscriptions. It returns one that is
 // slow, if there is any.
-func (r *Routes) Publish(m *message.Message) (slow *Subscriber) {
+func (r *Routes) Publish(m *message.Message) (slow Listener) {
 	for _, s := range r.Subscribers {
 		if s.Publish(m) {
 			slow = s

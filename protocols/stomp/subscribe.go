@@ -17,7 +17,8 @@ type subscription struct {
 	auto        bool
 	cumulative  bool // ack:client
 	browse      bool
-	tracked     bool   // the client acknowledges by message-id
+	tracked     bool // the client acknowledges by message-id
+	shared      bool
 	durable     string // name of the durable subscription
 	destination message.Destination
 	prefix      []byte // the start of each MESSAGE frame
@@ -184,18 +185,33 @@ func (c *conn) readConsumer(p *subscribeParams, sub *subscription, r *broker.Sub
 	}
 	r.Exclusive, r.Retroactive, r.NoLocal = p.flag("exclusive"), p.flag("retroactive"), p.flag("noLocal")
 	r.Priority = max(0, p.number("activemq.priority", p.text("priority"), 0, 127))
-	sub.durable = p.text("subscriptionName")
-	r.Durable = sub.durable
+	c.readNamed(p, sub, r)
+	r.Window = c.window(p, r)
+}
+
+// readNamed reads what makes a subscription durable or shared. Names of shared
+// ones don't depend on the client-id, which only one connection has at a time.
+func (c *conn) readNamed(p *subscribeParams, sub *subscription, r *broker.Subscription) {
+	name, shared := p.text("subscriptionName"), p.flag("shared")
+	sub.durable, sub.shared = name, shared
 	switch {
-	case r.Durable == "":
+	case name == "" && shared:
+		p.err = refuse("Name it with activemq.subscriptionName.", "a shared subscription needs a name")
+	case name == "":
 	case !r.Destination.Kind.IsTopic():
 		p.err = refuse("Queues keep messages anyway; leave out activemq.subscriptionName.",
 			"activemq.subscriptionName is for topics only")
+	case shared && strings.EqualFold(strings.TrimSpace(p.text("durable")), "false"):
+		r.SharedName, r.Global = name, true
+		sub.durable = ""
+	case shared:
+		r.Durable, r.Shared, r.Global = name, true, true
 	case c.anonymous:
 		p.err = refuse("Send the header client-id with CONNECT, the same each time.",
 			"a durable subscription needs a client-id")
+	default:
+		r.Durable = name
 	}
-	r.Window = c.window(p, r)
 }
 
 // window is the prefetch: ActiveMQ's header, RabbitMQ's, or what the

@@ -1,17 +1,24 @@
 package stomp
 
-import "github.com/entrepot-mq/entrepot/core/broker"
+import (
+	"strings"
+
+	"github.com/entrepot-mq/entrepot/core/broker"
+)
 
 // unsubscribe ends a consumer (STOMP 1.2, UNSUBSCRIBE). With
-// activemq.subscriptionName it removes the durable subscription too.
+// activemq.subscriptionName it removes the durable subscription too; a shared
+// one needs activemq.shared:true besides.
 func (c *conn) unsubscribe(f *frame) error {
 	durable, isDurable := f.find("activemq.subscriptionName")
+	flag, _ := f.find("activemq.shared")
+	shared := strings.EqualFold(strings.TrimSpace(flag), "true")
 	sub, err := c.meant(f)
 	if err != nil {
 		return err
 	}
 	if sub == nil && isDurable {
-		sub = c.durableNamed(durable)
+		sub = c.durableNamed(durable, shared)
 	}
 	if sub == nil && !isDurable {
 		return refuse("UNSUBSCRIBE names the id of a SUBSCRIBE of the same connection.", "there is no such subscription")
@@ -20,7 +27,11 @@ func (c *conn) unsubscribe(f *frame) error {
 		c.closeSubscription(sub)
 	}
 	if isDurable {
-		if err := c.session.DeleteDurable(durable); err != nil {
+		remove := c.session.DeleteDurable
+		if shared {
+			remove = c.session.DeleteShared
+		}
+		if err := remove(durable); err != nil {
 			return err
 		}
 	}
@@ -50,9 +61,9 @@ func (c *conn) meant(f *frame) (*subscription, error) {
 	return nil, nil
 }
 
-func (c *conn) durableNamed(name string) *subscription {
+func (c *conn) durableNamed(name string, shared bool) *subscription {
 	for _, sub := range c.subs.list {
-		if sub.durable == name {
+		if sub.durable == name && sub.shared == shared {
 			return sub
 		}
 	}
