@@ -34,8 +34,9 @@ var mayImport = map[string]string{
 	"protocols/websocket": "protocols github.com/gorilla/websocket",
 	"protocols/...":       "protocols core/message core/broker",
 
-	"replication/...":   "core/message core/store/... replication/...",
-	"election":          "",
+	// replication knows the contract with the configuration's store, and none of those.
+	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",
+	"election":          "golang.org/x/sys/...",
 	"election/etcd/...": "election go.etcd.io/...",
 	"election/...":      "election",
 
