@@ -110,7 +110,7 @@ func (c *connection) setSocketOptions() {
 
 // abort closes the socket. Any goroutine may call it, more than once.
 func (c *connection) abort() {
-	_ = c.socket.Conn.Close() // a second close fails, and that is all right
+	_ = c.socket.Close() // a second close fails, and that is all right
 }
 
 // allow gives the client d for its next step, but not more than is left of

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -195,7 +196,7 @@ func expect(t *testing.T, c net.Conn, want string) {
 func expectEnd(t *testing.T, c net.Conn, want string) {
 	t.Helper()
 	got, err := io.ReadAll(c)
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		t.Fatalf("the connection stays open, after %q", got)
 	}
 	if string(got) != want {

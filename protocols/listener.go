@@ -156,7 +156,7 @@ func (l *Listener) admit(c *connection) (Reason, bool) {
 // admitSource checks who a client is: after it, the connection counts as a
 // stranger's.
 func (l *Listener) admitSource(c *connection) (Reason, bool) {
-	if !l.server.opts.AllowRemote && !(local(c.source) && local(addrOf(c.socket.RemoteAddr()))) {
+	if !l.server.opts.AllowRemote && (!local(c.source) || !local(addrOf(c.socket.RemoteAddr()))) {
 		return ReasonRemote, false
 	}
 	if limit := l.maxStrangers(c.source); limit > 0 {

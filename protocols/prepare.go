@@ -1,6 +1,7 @@
 package protocols
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (c *connection) startTLS() (*stream, *tls.ConnectionState) {
 		return nil, nil
 	}
 	t := tls.Server(c.socket, c.listener.certs.current.Load())
-	if err := t.Handshake(); err != nil {
+	if err := t.HandshakeContext(context.Background()); err != nil {
 		c.fail(ReasonTLS, err)
 		return nil, nil
 	}

@@ -107,6 +107,7 @@ func FuzzPROXY(f *testing.F) {
 
 // encodeAgain holds that what was decoded can be encoded, and says the same.
 func encodeAgain(t *testing.T, h proxyHeader) {
+	t.Helper()
 	family, body := byte(0x11), h.source.Addr().AsSlice()
 	if h.source.Addr().Is6() {
 		family = 0x21

@@ -28,7 +28,6 @@ type consumer struct {
 	latest     atomic.Int64 // ticks of the latest delivery
 
 	quiet atomic.Bool // written by the run: leave the latencies out
-
 }
 
 type tally struct{ delivered, duplicates, disordered, strays int64 }

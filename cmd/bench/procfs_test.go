@@ -11,7 +11,7 @@ import (
 )
 
 // statLine is a line of /proc/PID/stat.
-func statLine(pid int, name string, parent int, utime, stime, cutime, cstime, pages int) string {
+func statLine(pid int, name string, parent, utime, stime, cutime, cstime, pages int) string {
 	return fmt.Sprintf("%d (%s) S %d 1 1 0 -1 4194304 10 0 0 0 %d %d %d %d 20 0 5 0 100 3133440 %d 1844 1 1 0\n",
 		pid, name, parent, utime, stime, cutime, cstime, pages)
 }

@@ -120,7 +120,7 @@ func (s *settings) check() error {
 	note(s.checkShape())
 	s.run = 0
 	if !s.kind.sharesQueue() {
-		s.run = uint16(1 + rand.IntN(maxRun-1))
+		s.run = uint16(1 + rand.IntN(maxRun-1)) //nolint:gosec // tells runs apart, guards nothing
 	}
 	return errors.Join(errs...)
 }

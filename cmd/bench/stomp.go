@@ -189,5 +189,7 @@ func appendStompHeader(dst []byte, name, value string) []byte {
 	return append(dst, stompEscaper.Replace(value)...)
 }
 
-var stompEscaper = strings.NewReplacer("\\", `\\`, "\r", `\r`, "\n", `\n`, ":", `\c`)
-var stompUnescaper = strings.NewReplacer(`\\`, "\\", `\r`, "\r", `\n`, "\n", `\c`, ":")
+var (
+	stompEscaper   = strings.NewReplacer("\\", `\\`, "\r", `\r`, "\n", `\n`, ":", `\c`)
+	stompUnescaper = strings.NewReplacer(`\\`, "\\", `\r`, "\r", `\n`, "\n", `\c`, ":")
+)

@@ -63,7 +63,8 @@ type DeadLetterStrategy struct {
 func (d *DestinationPolicy) Patterns() (out []message.Destination) {
 	for _, p := range []message.Destination{
 		message.Queue(d.Queue), message.Topic(d.Topic),
-		{Kind: message.KindTempQueue, Name: d.TempQueue}, {Kind: message.KindTempTopic, Name: d.TempTopic},
+		{Kind: message.KindTempQueue, Name: d.TempQueue},
+		{Kind: message.KindTempTopic, Name: d.TempTopic},
 	} {
 		if p.Name != "" {
 			out = append(out, p)
@@ -250,8 +251,10 @@ func (d *DestinationPolicy) numbers(fail func(setting, message, hint string)) {
 		name string
 		text *string
 	}{
-		{"queuePrefix", d.DeadLetter.QueuePrefix}, {"queueSuffix", d.DeadLetter.QueueSuffix},
-		{"topicPrefix", d.DeadLetter.TopicPrefix}, {"topicSuffix", d.DeadLetter.TopicSuffix},
+		{"queuePrefix", d.DeadLetter.QueuePrefix},
+		{"queueSuffix", d.DeadLetter.QueueSuffix},
+		{"topicPrefix", d.DeadLetter.TopicPrefix},
+		{"topicSuffix", d.DeadLetter.TopicSuffix},
 	} {
 		if part.text == nil || *part.text == "" {
 			continue

@@ -75,7 +75,8 @@ func changeUsers(file string, change func(*security.Users) error) (err error) {
 	if err := os.Rename(temporary, file); err != nil {
 		return err
 	}
-	return syncDirectory(filepath.Dir(file))
+	syncDirectory(filepath.Dir(file))
+	return nil
 }
 
 // target follows a symbolic link, so that what it points to is replaced and
@@ -90,12 +91,11 @@ func target(file string) (string, error) {
 
 // syncDirectory makes a rename survive a power failure. Not every system can;
 // the file itself is whole either way.
-func syncDirectory(name string) error {
+func syncDirectory(name string) {
 	d, err := os.Open(name)
 	if err != nil {
-		return nil //nolint:nilerr // the change is made, and a directory that can't be opened can't be synced
+		return
 	}
 	defer d.Close()
 	_ = d.Sync()
-	return nil
 }

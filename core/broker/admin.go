@@ -357,7 +357,7 @@ func (b *Broker) CreateDurable(d DurableID) (made bool, err error) {
 	if b.queues.durable(spec.key()) != nil {
 		return false, nil
 	}
-	return true, b.commitOps(op, store.Op{Kind: store.OpSubscribe, Data: spec.append(nil)})
+	return true, b.commitOps(op, store.Op{Kind: store.OpSubscribe, Data: spec.encode()})
 }
 
 // DeleteSubscription removes a durable subscription with all that waits in it.

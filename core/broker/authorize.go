@@ -64,7 +64,7 @@ func (s *Session) authenticate() error {
 
 // reasonOf returns what the client is not told.
 func reasonOf(err error) error {
-	if r, ok := errors.AsType[*security.Refused](err); ok {
+	if r, ok := errors.AsType[*security.RefusedError](err); ok {
 		return r.Why
 	}
 	return err

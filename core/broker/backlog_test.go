@@ -193,6 +193,7 @@ func (d *depth) turnover(n int) (rate float64) {
 // rssMiB is the memory of the process that the system can't take back, where
 // the system says it: without mapped files, which is how Badger reads tables.
 func rssMiB(b *testing.B) float64 {
+	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0

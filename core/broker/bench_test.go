@@ -55,6 +55,7 @@ func (a *acceptor) run(done chan struct{}) {
 }
 
 func benchmarkQueue(b *testing.B, pairs, size int, durable bool) {
+	b.Helper()
 	br, err := Open(Options{Dir: b.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -150,6 +151,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T, edit ...func(*Options)) *rig {
+	t.Helper()
 	r := &rig{t: t, fs: disk.NewFake(), pages: pages.NewMemory()}
 	r.o = Options{Name: "test", Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range edit {
@@ -258,7 +260,7 @@ func TestHigherPriorityGoesFirstAndDurableAndTransientKeepTheirOrder(t *testing.
 		priority uint8
 		durable  bool
 	}{{4, true}, {4, false}, {9, false}, {4, true}, {0, true}, {4, false}, {9, true}} {
-		p.Publish(p.message(a, fmt.Sprint(i), func(e *message.Envelope) { e.Priority, e.Durable = m.priority, m.durable }), w, 0)
+		p.Publish(p.message(a, strconv.Itoa(i), func(e *message.Envelope) { e.Priority, e.Durable = m.priority, m.durable }), w, 0)
 	}
 	for range 7 {
 		<-w
@@ -396,7 +398,7 @@ func TestTopicReachesEverySubscriberAndDropsForOneThatIsStuck(t *testing.T) {
 	k := c2.subscribe(Subscription{Destination: message.Topic("t.x"), Window: 1})
 	waits := 0
 	for i := range 2000 {
-		m := p.message(message.Topic("t.x"), fmt.Sprint(i), func(e *message.Envelope) { e.Durable = false })
+		m := p.message(message.Topic("t.x"), strconv.Itoa(i), func(e *message.Envelope) { e.Durable = false })
 		if p.Publish(m, nil, 0) {
 			waits++
 		}

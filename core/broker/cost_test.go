@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -18,6 +19,7 @@ func (silent) Resume()          {}
 func (silent) Closed(error)     {}
 
 func benchBroker(b *testing.B) (*Broker, *Session) {
+	b.Helper()
 	br, err := Open(Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
@@ -52,12 +54,13 @@ func BenchmarkCloseWith10000Unsettled(b *testing.B) {
 					benchSend(p, a, durable)
 				}
 				sync()
-				s, k := taker(b, p.b)
+				s, _ := taker(b, p.b)
 				b.StartTimer()
 				s.Close()
 				sync()
 				b.StopTimer()
-				if s, k = taker(b, p.b); k.Unsettled() != unsettled {
+				s, k := taker(b, p.b)
+				if k.Unsettled() != unsettled {
 					b.Fatalf("%d messages came back", k.Unsettled())
 				}
 				if err := k.SettleThrough(unsettled, Accepted, nil, 0); err != nil {
@@ -75,6 +78,7 @@ const unsettled = 10_000
 
 // taker takes all that is in the queue.
 func taker(b *testing.B, br *Broker) (*Session, *Consumer) {
+	b.Helper()
 	s, err := br.Connect(ConnectRequest{Sink: silent{}})
 	if err != nil {
 		b.Fatal(err)
@@ -89,7 +93,7 @@ func taker(b *testing.B, br *Broker) (*Session, *Consumer) {
 // BenchmarkSendTo1000ConsumersWithoutCredit is a message that nobody can take.
 func BenchmarkSendTo1000ConsumersWithoutCredit(b *testing.B) {
 	for _, others := range []int{0, 1000} {
-		b.Run(fmt.Sprint(others), func(b *testing.B) {
+		b.Run(strconv.Itoa(others), func(b *testing.B) {
 			br, p := benchBroker(b)
 			for range others {
 				if _, err := p.Subscribe(Subscription{Destination: a}); err != nil {

@@ -30,9 +30,9 @@ func (f notFrom) Matches(m *message.Message) bool { return m.Publisher != string
 
 const specVersion = 2 // 1 had no owner
 
-// append encodes the spec: version, flags, five strings with their uvarint
+// encode returns the spec: version, flags, five strings with their uvarint
 // lengths.
-func (s *durableSpec) append(b []byte) []byte {
+func (s *durableSpec) encode() []byte {
 	var flags byte
 	if s.NoLocal {
 		flags |= 1
@@ -40,7 +40,7 @@ func (s *durableSpec) append(b []byte) []byte {
 	if s.Shared {
 		flags |= 2
 	}
-	b = append(b, specVersion, flags)
+	b := []byte{specVersion, flags}
 	for _, f := range []string{s.ClientID, s.Name, s.Pattern, s.Selector, s.Owner} {
 		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
 	}

@@ -85,6 +85,6 @@ func refused(err error, op string) error {
 	return &Error{Code: CodeOf(err), Op: op, Err: err}
 }
 
-func fail(c Code, op string, format string, args ...any) *Error {
+func fail(c Code, op, format string, args ...any) *Error {
 	return &Error{Code: c, Op: op, Err: fmt.Errorf(format, args...)}
 }

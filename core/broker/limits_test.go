@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -69,7 +68,7 @@ func TestAFullQueueDropsItsOldest(t *testing.T) {
 		p := connect(t, r.Broker, "")
 		w := make(waiter, 1)
 		for i, priority := range []uint8{4, 9, 4, 4} {
-			p.Publish(p.message(a, fmt.Sprint(i), func(e *message.Envelope) { e.Durable, e.Priority = durable, priority }), w, 0)
+			p.Publish(p.message(a, strconv.Itoa(i), func(e *message.Envelope) { e.Durable, e.Priority = durable, priority }), w, 0)
 			if err := <-w; err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +89,7 @@ func TestAFullQueueHoldsItsProducer(t *testing.T) {
 	p, c := connect(t, r.Broker, ""), connect(t, r.Broker, "")
 	w := make(waiter, 3)
 	for i, want := range []bool{false, true} {
-		if got := p.Publish(p.message(a, fmt.Sprint(i)), w, 0); got != want {
+		if got := p.Publish(p.message(a, strconv.Itoa(i)), w, 0); got != want {
 			t.Fatalf("message %d: wait %t", i, got)
 		}
 		if err := <-w; err != nil {
@@ -123,7 +122,7 @@ func TestALimitConcernsATransactionAsAWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range n {
-			if err := tx.Publish(c.message(a, fmt.Sprint(i))); err != nil {
+			if err := tx.Publish(c.message(a, strconv.Itoa(i))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -148,7 +148,7 @@ func (m *machine) subscribe(spec durableSpec) {
 		m.unsubscribe(d.queue.ID())
 	}
 	q := queue.New(message.Topic(spec.Pattern), m.b, m.b.budget)
-	q.Extra = spec.append(nil)
+	q.Extra = spec.encode()
 	m.number(q)
 	m.bind(spec, q)
 }

@@ -374,14 +374,14 @@ func TestDecisionsDoNotFillTheMemory(t *testing.T) {
 
 func TestDurableSubscriptionsOfTheFirstFormatHaveNoOwner(t *testing.T) {
 	spec := durableSpec{ClientID: "c", Name: "n", Pattern: "p", Selector: "s", Shared: true}
-	b := spec.append(nil)
+	b := spec.encode()
 	b = b[:len(b)-1] // the owner's length
 	b[0] = 1
 	if got, err := parseDurable(b); err != nil || got != spec {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	spec.Owner = "alice"
-	if got, err := parseDurable(spec.append(nil)); err != nil || got != spec {
+	if got, err := parseDurable(spec.encode()); err != nil || got != spec {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, v := range []byte{0, specVersion + 1} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,7 @@ func onDisk(t *testing.T, o Options) *Broker {
 }
 
 func scratchBytes(t *testing.T, dir string) (n int64) {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "scratch", "*"))
 	must(t, err)
 	for _, f := range files {
@@ -158,7 +160,7 @@ func TestLargeMessagesGoThroughACheckpointAndARestart(t *testing.T) {
 	p := connect(t, r.Broker, "")
 	var want []string
 	for i := range 6 {
-		body := strings.Repeat(fmt.Sprint(i), 5<<20)
+		body := strings.Repeat(strconv.Itoa(i), 5<<20)
 		want = append(want, body)
 		p.send(a, body)
 	}

@@ -84,7 +84,7 @@ type dueHeap []delay
 func (h dueHeap) Len() int           { return len(h) }
 func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)        { *h = append(*h, x.(delay)) }
+func (h *dueHeap) Push(x any)        { *h = append(*h, x.(delay)) } //nolint:errcheck // only delays are pushed
 func (h *dueHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
@@ -217,7 +217,7 @@ func (d *delays) fire() {
 	now := d.b.NowMs()
 	back := make(map[*queue.Queue][]uint64)
 	for len(d.due) > 0 && d.due[0].due <= now {
-		one := pq.Pop(&d.due).(delay)
+		one := pq.Pop(&d.due).(delay) //nolint:errcheck // only delays are pushed
 		if one.logged {
 			key := delayKey{one.q.ID(), one.pos}
 			if due, ok := d.stored[key]; !ok || due != one.due {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,12 +32,12 @@ type history struct {
 	taken   map[*client]int // deliveries looked at
 	subs    map[string]bool // durable subscriptions there are
 	tx      *Transaction
-	txOf    *client
 }
 
 const historyLog = 16 << 20 // of one segment: it stays whole
 
 func newHistory(t *testing.T, seed uint64) *history {
+	t.Helper()
 	h := &history{rnd: rand.New(rand.NewPCG(seed, 3)), subs: map[string]bool{}}
 	h.nowMs.Store(1_700_000_000_000)
 	h.rig = newRig(t, func(o *Options) {
@@ -331,7 +332,7 @@ func (h *history) again(fs *disk.Fake, p *pages.Memory, checkpointBytes int64) *
 // that know it from the log only.
 func TestStateIsAFunctionOfTheLog(t *testing.T) {
 	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			h := newHistory(t, seed)
 			for range 100 {
 				h.step()
@@ -378,7 +379,7 @@ func TestStateIsAFunctionOfTheLog(t *testing.T) {
 // messages, whatever restarts came between.
 func TestNothingStaysInThePageStoreOfEmptyQueues(t *testing.T) {
 	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			h := newHistory(t, seed+1000)
 			for range 80 {
 				h.step()

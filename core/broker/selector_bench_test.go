@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 // benchmarkSelectors is one producer and many consumers of one queue, each of
 // which asks for what text says of its number.
 func benchmarkSelectors(b *testing.B, consumers int, durable bool, text func(i int) string) {
+	b.Helper()
 	br, err := Open(Options{Dir: b.TempDir(), Logger: slog.New(slog.DiscardHandler), Converters: message.Converters{message.EncodingHub: message.Hub{}}})
 	if err != nil {
 		b.Fatal(err)
@@ -56,7 +58,7 @@ func benchmarkSelectors(b *testing.B, consumers int, durable bool, text func(i i
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
-func countText(name string, n int) message.Property { return text(name, fmt.Sprint(n)) }
+func countText(name string, n int) message.Property { return text(name, strconv.Itoa(n)) }
 
 func BenchmarkThousandConsumers(b *testing.B) {
 	for _, c := range []struct {

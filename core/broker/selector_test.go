@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,8 +79,8 @@ func TestSelectorsOfTopicsAndBrowsers(t *testing.T) {
 	sub, browser, p := connect(t, r.Broker, ""), connect(t, r.Broker, ""), connect(t, r.Broker, "")
 	sub.subscribe(Subscription{Destination: news, Selector: "n BETWEEN 2 AND 3"})
 	for n := range int64(5) {
-		p.sendWith(news, false, fmt.Sprint(n), number("n", n))
-		p.sendWith(q, true, fmt.Sprint(n), number("n", n))
+		p.sendWith(news, false, strconv.FormatInt(n, 10), number("n", n))
+		p.sendWith(q, true, strconv.FormatInt(n, 10), number("n", n))
 	}
 	wantTexts(t, sub.deliveries(2), "2", "3")
 	browser.subscribe(Subscription{Destination: q, Selector: "n % 2 = 0", Browse: true})
@@ -100,7 +101,7 @@ func TestDurableSubscriptionSelectsWhenAMessageIsPublished(t *testing.T) {
 	publish := func() {
 		p := connect(t, r.Broker, "")
 		for n := range int64(4) {
-			p.sendWith(news, true, fmt.Sprint(n), number("n", n))
+			p.sendWith(news, true, strconv.FormatInt(n, 10), number("n", n))
 		}
 		p.Close()
 	}
@@ -153,9 +154,9 @@ func TestWrongSelectorsAreRefusedWithTheirPosition(t *testing.T) {
 
 func TestEqualSelectorsAreEqualFilters(t *testing.T) {
 	r := newRig(t, readsHub)
-	a, _ := r.Broker.filter("n > 1", "")
-	b, _ := r.Broker.filter("n > 1", "")
-	mine, _ := r.Broker.filter("n > 1", "me")
+	a, _ := r.filter("n > 1", "")
+	b, _ := r.filter("n > 1", "")
+	mine, _ := r.filter("n > 1", "me")
 	if a != b || a == mine {
 		t.Errorf("%v, %v, %v", a, b, mine)
 	}

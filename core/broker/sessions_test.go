@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -164,7 +164,7 @@ func TestATransactionOfPersistentAndTransientMessages(t *testing.T) {
 	transient := func(e *message.Envelope) { e.Durable = false }
 	k := c.subscribe(Subscription{Destination: a})
 	for i := range 6 {
-		p.Publish(p.message(a, fmt.Sprint(i), func(e *message.Envelope) { e.Durable = i%2 == 0 }), nil, 0)
+		p.Publish(p.message(a, strconv.Itoa(i), func(e *message.Envelope) { e.Durable = i%2 == 0 }), nil, 0)
 	}
 	c.deliveries(6)
 	outcomes := []Outcome{Accepted, Accepted, Released, Released, Modified, Modified}

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -249,7 +250,7 @@ func TestClientsDoingRandomThingsLeaveNothingBehind(t *testing.T) {
 	t.Log("seed", seed)
 	var all sync.WaitGroup
 	for i := range 10 {
-		c := &soakClient{s: s, rnd: rand.New(rand.NewPCG(seed, uint64(i))), name: fmt.Sprint(i)}
+		c := &soakClient{s: s, rnd: rand.New(rand.NewPCG(seed, uint64(i))), name: strconv.Itoa(i)}
 		all.Go(func() { c.run(time.Now().Add(length)) })
 	}
 	all.Wait()

@@ -212,7 +212,7 @@ func (s *Session) attachDurable(c *queue.Consumer, sub Subscription) (release fu
 		if err := s.mayReplace(d, op); err != nil {
 			return nil, err
 		}
-		if err := s.await(store.Op{Kind: store.OpSubscribe, Data: spec.append(nil)}); err != nil {
+		if err := s.await(store.Op{Kind: store.OpSubscribe, Data: spec.encode()}); err != nil {
 			return nil, refused(err, op)
 		}
 		if d = s.b.queues.durable(spec.key()); d == nil {

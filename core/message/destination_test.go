@@ -69,7 +69,14 @@ func TestValidateName(t *testing.T) {
 		name string
 		want error
 	}{
-		{"a", nil}, {"a.b", nil}, {"a..b", nil}, {".", nil}, {"a b", nil}, {"ü.日本", nil}, {"A.*.>", nil}, {"a/b#c", nil},
+		{"a", nil},
+		{"a.b", nil},
+		{"a..b", nil},
+		{".", nil},
+		{"a b", nil},
+		{"ü.日本", nil},
+		{"A.*.>", nil},
+		{"a/b#c", nil},
 		{"", ErrNameEmpty},
 		{strings.Repeat("a", MaxNameLength), nil},
 		{strings.Repeat("a", MaxNameLength+1), ErrNameLong},
@@ -77,8 +84,12 @@ func TestValidateName(t *testing.T) {
 		{elements(MaxNameElements + 1), ErrNameElements},
 		{elements(MaxNameElements) + "," + elements(MaxNameElements), nil},
 		{"a," + elements(MaxNameElements+1), ErrNameElements},
-		{"a\x00", ErrNameText}, {"a\r\nb", ErrNameText}, {"a\x7f", ErrNameText},
-		{"a\u0085b", ErrNameText}, {"a\xff", ErrNameText}, {"\xc3", ErrNameText},
+		{"a\x00", ErrNameText},
+		{"a\r\nb", ErrNameText},
+		{"a\x7f", ErrNameText},
+		{"a\u0085b", ErrNameText},
+		{"a\xff", ErrNameText},
+		{"\xc3", ErrNameText},
 	} {
 		if err := ValidateName(c.name); !errors.Is(err, c.want) {
 			t.Errorf("ValidateName(%.40q) = %v, want %v", c.name, err, c.want)
@@ -109,21 +120,56 @@ func TestMatches(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"A.B", "A.B", true}, {"A.B", "A.b", false}, {"A.B", "A", false}, {"A", "A.B", false}, {"A.B", "A.B.", false},
+		{"A.B", "A.B", true},
+		{"A.B", "A.b", false},
+		{"A.B", "A", false},
+		{"A", "A.B", false},
+		{"A.B", "A.B.", false},
 		// '*' is one element.
-		{"*", "A", true}, {"*", "A.B", false}, {"A.*", "A.B", true}, {"A.*", "A", false}, {"A.*", "A.B.C", false},
-		{"*.B", "A.B", true}, {"*.B", "B", false}, {"A.*.C", "A.B.C", true}, {"A.*.C", "A.C", false},
-		{"A.*", "A.", true}, {"*", "", true}, {"*.*", "A..B", false}, {"*.*.*", "A..B", true},
+		{"*", "A", true},
+		{"*", "A.B", false},
+		{"A.*", "A.B", true},
+		{"A.*", "A", false},
+		{"A.*", "A.B.C", false},
+		{"*.B", "A.B", true},
+		{"*.B", "B", false},
+		{"A.*.C", "A.B.C", true},
+		{"A.*.C", "A.C", false},
+		{"A.*", "A.", true},
+		{"*", "", true},
+		{"*.*", "A..B", false},
+		{"*.*.*", "A..B", true},
 		// '>' is this and everything below.
-		{">", "A", true}, {">", "A.B.C", true}, {">", "", true}, {"A.>", "A", true}, {"A.>", "A.B", true}, {"A.>", "A.B.C", true},
-		{"A.>", "AB", false}, {"A.>", "B.A", false}, {"A.>", "A.", true}, {"*.>", "A", true}, {"*.>", "A.B.C", true},
-		{"A.*.>", "A", false}, {"A.*.>", "A.B", true}, {"A.*.>", "A.B.C", true},
+		{">", "A", true},
+		{">", "A.B.C", true},
+		{">", "", true},
+		{"A.>", "A", true},
+		{"A.>", "A.B", true},
+		{"A.>", "A.B.C", true},
+		{"A.>", "AB", false},
+		{"A.>", "B.A", false},
+		{"A.>", "A.", true},
+		{"*.>", "A", true},
+		{"*.>", "A.B.C", true},
+		{"A.*.>", "A", false},
+		{"A.*.>", "A.B", true},
+		{"A.*.>", "A.B.C", true},
 		// What stands behind '>' is ignored.
-		{"A.>.C", "A", true}, {"A.>.C", "A.B", true}, {"A.>.>", "A", true}, {">.A", "B", true},
+		{"A.>.C", "A", true},
+		{"A.>.C", "A.B", true},
+		{"A.>.>", "A", true},
+		{">.A", "B", true},
 		// A wildcard is a whole element.
-		{"A*", "AB", false}, {"A*", "A*", true}, {"A.B>", "A.B.C", false}, {"A.**", "A.B", false},
+		{"A*", "AB", false},
+		{"A*", "A*", true},
+		{"A.B>", "A.B.C", false},
+		{"A.**", "A.B", false},
 		// A wildcard in the name is an element: ActiveMQ's "either direction" is not followed.
-		{"A.B", "A.*", false}, {"A.*", "A.*", true}, {"A.>", "A.*", true}, {"A.B", "A.>", false}, {"A.*", "A.>", true},
+		{"A.B", "A.*", false},
+		{"A.*", "A.*", true},
+		{"A.>", "A.*", true},
+		{"A.B", "A.>", false},
+		{"A.*", "A.>", true},
 	} {
 		if got := Matches(c.pattern, c.name); got != c.want {
 			t.Errorf("Matches(%q, %q) = %v", c.pattern, c.name, got)
@@ -142,10 +188,27 @@ func TestCovers(t *testing.T) {
 		pattern, sub string
 		want         bool
 	}{
-		{"A", "A", true}, {"A", "B", false}, {"A.*", "A.B", true}, {"A.*", "A.*", true}, {"A.B", "A.*", false},
-		{"A.*", "A.>", false}, {"A.>", "A.>", true}, {"A.>", "A.*", true}, {"A.>", "A", true}, {"A.>", "A.B.>", true},
-		{"A.B.>", "A.>", false}, {">", ">", true}, {">", "*.A", true}, {"*", "A", true}, {"*", ">", false},
-		{"A.*", "*.A", false}, {"A.>", "*.>", false}, {"*.>", "A.>", true}, {"*.>", ">", false}, {"*.B", "A.B", true}, {"A.*.>", "A.B.*", true},
+		{"A", "A", true},
+		{"A", "B", false},
+		{"A.*", "A.B", true},
+		{"A.*", "A.*", true},
+		{"A.B", "A.*", false},
+		{"A.*", "A.>", false},
+		{"A.>", "A.>", true},
+		{"A.>", "A.*", true},
+		{"A.>", "A", true},
+		{"A.>", "A.B.>", true},
+		{"A.B.>", "A.>", false},
+		{">", ">", true},
+		{">", "*.A", true},
+		{"*", "A", true},
+		{"*", ">", false},
+		{"A.*", "*.A", false},
+		{"A.>", "*.>", false},
+		{"*.>", "A.>", true},
+		{"*.>", ">", false},
+		{"*.B", "A.B", true},
+		{"A.*.>", "A.B.*", true},
 	} {
 		if got := Covers(c.pattern, c.sub); got != c.want {
 			t.Errorf("Covers(%q, %q) = %v", c.pattern, c.sub, got)
@@ -211,8 +274,11 @@ func TestComponentsAreLimited(t *testing.T) {
 
 func TestCutOptions(t *testing.T) {
 	for _, c := range []struct{ name, bare, options string }{
-		{"Q", "Q", ""}, {"Q?", "Q", ""}, {"Q?consumer.prefetchSize=10", "Q", "consumer.prefetchSize=10"},
-		{"A,B?x=1&y=?", "A,B", "x=1&y=?"}, {"?x", "", "x"},
+		{"Q", "Q", ""},
+		{"Q?", "Q", ""},
+		{"Q?consumer.prefetchSize=10", "Q", "consumer.prefetchSize=10"},
+		{"A,B?x=1&y=?", "A,B", "x=1&y=?"},
+		{"?x", "", "x"},
 	} {
 		bare, options := Queue(c.name).CutOptions()
 		if bare != Queue(c.bare) || options != c.options {
@@ -226,8 +292,11 @@ func TestKinds(t *testing.T) {
 		k                  Kind
 		queue, topic, temp bool
 	}{
-		{KindNone, false, false, false}, {KindQueue, true, false, false}, {KindTopic, false, true, false},
-		{KindTempQueue, true, false, true}, {KindTempTopic, false, true, true},
+		{KindNone, false, false, false},
+		{KindQueue, true, false, false},
+		{KindTopic, false, true, false},
+		{KindTempQueue, true, false, true},
+		{KindTempTopic, false, true, true},
 	} {
 		if c.k.IsQueue() != c.queue || c.k.IsTopic() != c.topic || c.k.IsTemp() != c.temp {
 			t.Errorf("%v: queue %v, topic %v, temp %v", c.k, c.k.IsQueue(), c.k.IsTopic(), c.k.IsTemp())

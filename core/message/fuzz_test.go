@@ -108,6 +108,7 @@ func FuzzDestination(f *testing.F) {
 }
 
 func checkComponents(t *testing.T, d Destination) {
+	t.Helper()
 	parts, err := d.Components()
 	if err != nil {
 		if parts != nil {
@@ -123,6 +124,7 @@ func checkComponents(t *testing.T, d Destination) {
 }
 
 func checkMatching(t *testing.T, pattern, name string) {
+	t.Helper()
 	if got, want := Matches(pattern, name), slowMatches(strings.Split(pattern, "."), strings.Split(name, ".")); got != want {
 		t.Fatalf("Matches(%q, %q) = %v", pattern, name, got)
 	}

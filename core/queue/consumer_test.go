@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -77,7 +78,7 @@ func TestATransactionSettlesTheDeliveryOfATopicThatItNames(t *testing.T) {
 	for _, tag := range []uint64{1, 3} {
 		w.must(c.Settle(tag, Accepted, nil, 0))
 	}
-	if err := c.Settle(2, Accepted, nil, 0); err != ErrNoDelivery {
+	if err := c.Settle(2, Accepted, nil, 0); !errors.Is(err, ErrNoDelivery) {
 		t.Fatalf("settled after the commit: %v", err)
 	}
 }

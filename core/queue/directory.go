@@ -16,8 +16,8 @@ const metaVersion = 1
 
 var errMeta = errors.New("stored queue is malformed")
 
-func (q *Queue) appendMeta(b []byte) []byte {
-	b = append(b, metaVersion, byte(q.dest.Kind))
+func (q *Queue) encodeMeta() []byte {
+	b := []byte{metaVersion, byte(q.dest.Kind)}
 	b = append(binary.AppendUvarint(b, uint64(len(q.dest.Name))), q.dest.Name...)
 	b = append(binary.AppendUvarint(b, uint64(len(q.Extra))), q.Extra...)
 	for _, n := range q.counters.all() {
@@ -266,12 +266,8 @@ func (l *lane) fits(p *page) bool {
 	if n := len(l.pages); n > 0 && l.pages[n-1].number >= p.number || p.live&^p.stored != 0 {
 		return false
 	}
-	switch last := l.next >> pageShift; {
-	case p.number == last:
-		return p.live>>(l.next&pageMask) == 0
-	default:
-		return p.number < last
-	}
+	last := l.next >> pageShift
+	return p.number < last || p.number == last && p.live>>(l.next&pageMask) == 0
 }
 
 func (l *lane) restoreAttempts(f *fields, p *page) {

@@ -17,6 +17,7 @@ import (
 
 // stored writes what a queue with a bit of everything is stored as.
 func stored(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t, 1<<40)
 	for i := range 200 {
 		expiry := int64(0)
@@ -29,7 +30,7 @@ func stored(t *testing.T) *world {
 	w.apply(len(w.log))
 	q := w.queues[0]
 	q.Extra = []byte("extra")
-	q.ApplyAck(4<<laneShift|0, 63) // the first page
+	q.ApplyAck(4<<laneShift, 63) // the first page
 	q.ApplyAck(4<<laneShift|100, 0)
 	q.ApplyAttempt(4<<laneShift|130, 3)
 	w.freeze()
@@ -135,10 +136,10 @@ func FuzzRestore(f *testing.F) {
 			return
 		}
 		again := New(message.Destination{}, w, w.budget)
-		if err := again.Restore(7, q.appendMeta(nil)); err != nil {
+		if err := again.Restore(7, q.encodeMeta()); err != nil {
 			t.Fatalf("what was written again can't be restored: %v", err)
 		}
-		if !bytes.Equal(q.appendMeta(nil), again.appendMeta(nil)) {
+		if !bytes.Equal(q.encodeMeta(), again.encodeMeta()) {
 			t.Fatal("it changes when it is written again")
 		}
 	})

@@ -68,7 +68,7 @@ func (q *Queue) Freeze() *Frozen {
 	}
 	q.changed = false
 	q.gen++
-	f := &Frozen{q: q, gen: q.gen, deleted: q.deleted, meta: q.appendMeta(nil)}
+	f := &Frozen{q: q, gen: q.gen, deleted: q.deleted, meta: q.encodeMeta()}
 	for _, lv := range q.levels {
 		lv.durable.freeze(f)
 	}

@@ -70,6 +70,7 @@ func (a *alone) Deliver(d Delivery) {
 
 // load does what the loader would do, and returns how often it had to.
 func (a *alone) load(t *testing.T) (n int) {
+	t.Helper()
 	for len(a.waiting) > 0 {
 		f := a.waiting[0]
 		a.waiting = a.waiting[1:]

@@ -90,7 +90,7 @@ func (q *modelQueue) remove(x *modelMessage) {
 // Those that came back a moment ago are passed over if late is true.
 func (q *modelQueue) first(filter Filter, now int64, late bool) *modelMessage {
 	for _, x := range q.all {
-		if x.state == waiting && !x.expired(now) && !(late && x.limbo) && (filter == nil || filter.Matches(x.m)) {
+		if x.state == waiting && !x.expired(now) && (!late || !x.limbo) && (filter == nil || filter.Matches(x.m)) {
 			return x
 		}
 	}

@@ -48,7 +48,7 @@ func newKeySet(source string, now func() time.Time, log *slog.Logger) (*keySet, 
 	switch {
 	case err != nil || u.Host == "":
 		return nil, fmt.Errorf("%q is not an address", source)
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return nil, fmt.Errorf("%q: keys are fetched with https only, or from this machine", source)
 	case u.User != nil:
 		return nil, errors.New("the address of the keys has a user in it")

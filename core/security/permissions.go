@@ -180,14 +180,14 @@ func (e *entry) checkPattern() error {
 	if strings.Contains(e.pattern, ",") {
 		return fmt.Errorf("pattern %.64q: write a line for each destination, not a list", e.pattern)
 	}
-	for element, rest := "", e.pattern; rest != ""; {
-		element, rest, _ = strings.Cut(rest, ".")
+	elements := strings.Split(e.pattern, ".")
+	for i, element := range elements {
 		switch {
 		case element == userVariable, element == clientVariable:
 			e.variable = true
 		case strings.Contains(element, userVariable), strings.Contains(element, clientVariable):
 			return fmt.Errorf("pattern %.64q: a variable is a whole element: a.$user.b", e.pattern)
-		case element == ">" && rest != "":
+		case element == ">" && i < len(elements)-1:
 			return fmt.Errorf("pattern %.64q: > stands at the end", e.pattern)
 		}
 	}
@@ -269,7 +269,7 @@ func (e *entry) patternFor(p *Principal) (pattern string, ok bool) {
 	}
 	elements := strings.Split(e.pattern, ".")
 	for i, el := range elements {
-		name := el
+		var name string
 		switch el {
 		case userVariable:
 			name = p.Name

@@ -144,8 +144,10 @@ func TestDecisionsAreExplained(t *testing.T) {
 		{who("alice"), Write, message.Queue("orders.x"), `line 4 of the permissions, "queue://orders.> read,write alice @billing", grants write to user "alice"`},
 		{who("bob", "billing"), Write, message.Queue("orders.x"), `grants write to group "billing"`},
 		{who("bob"), Read, message.Queue("x"), `line 3 of the permissions, "queue://> read *", grants read to everybody`},
-		{who("bob", "x", "y"), Write, message.Queue("orders.x"),
-			`no permission grants write on queue://orders.x to user "bob" or its groups x, y; lines for this destination that grant something else, or to others: 3 4`},
+		{
+			who("bob", "x", "y"), Write, message.Queue("orders.x"),
+			`no permission grants write on queue://orders.x to user "bob" or its groups x, y; lines for this destination that grant something else, or to others: 3 4`,
+		},
 		{who("bob"), Write, message.Topic("x"), `no permission grants write on topic://x to user "bob"`},
 	} {
 		if got := ps.Explain(test.who, test.a, test.d).Why; !strings.Contains(got, test.want) {

@@ -50,17 +50,17 @@ var (
 	errNobody = errors.New("no credentials were given")
 )
 
-// Refused is the error of a client that did not prove who it is. Its text is
+// RefusedError is the error of a client that did not prove who it is. Its text is
 // for the client and the same whatever was wrong; Why is for the log.
-type Refused struct{ Why error }
+type RefusedError struct{ Why error }
 
 // Error implements error.
-func (*Refused) Error() string {
+func (*RefusedError) Error() string {
 	return "the user name, password, token or certificate was not accepted"
 }
 
 // Unwrap returns Why.
-func (r *Refused) Unwrap() error { return r.Why }
+func (r *RefusedError) Unwrap() error { return r.Why }
 
 // Open reads the files.
 func Open(o Options) (*Security, error) {
@@ -151,7 +151,7 @@ type Credentials struct {
 // passwords or tokens, and has to be right even if the client has a
 // certificate; without one the certificate counts. It may take as long as a
 // password hash, and waits for its turn until ctx ends. The error is a
-// *[Refused], or ErrBusy.
+// *[RefusedError], or ErrBusy.
 func (s *Security) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
 	p, err := s.identify(ctx, s.rules.Load(), c)
 	switch {
@@ -160,7 +160,7 @@ func (s *Security) Authenticate(ctx context.Context, c Credentials) (*Principal,
 	case errors.Is(err, ErrBusy):
 		return nil, ErrBusy
 	}
-	return nil, &Refused{Why: err}
+	return nil, &RefusedError{Why: err}
 }
 
 func (s *Security) identify(ctx context.Context, r *rules, c Credentials) (*Principal, error) {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func TestOnlyTheRightPasswordOfAKnownUserLogsIn(t *testing.T) {
 		{strings.Repeat("x", maxName+1), "wonder", false},
 	} {
 		p, err := login(s, test.name, test.password)
-		var refused *Refused
+		var refused *RefusedError
 		if test.ok != (err == nil) || err != nil && !errors.As(err, &refused) {
 			t.Errorf("%q with %q: %v", test.name, test.password, err)
 		}
@@ -117,7 +118,7 @@ func TestRememberedProofsAreBoundedAndEnd(t *testing.T) {
 		t.Error("fields run into each other")
 	}
 	for i := range 10 {
-		c.remember(c.proof(fmt.Sprint(i)))
+		c.remember(c.proof(strconv.Itoa(i)))
 	}
 	if len(c.known) > 3 {
 		t.Errorf("%d proofs, the limit is 3", len(c.known))
@@ -130,7 +131,7 @@ func TestRememberedProofsAreBoundedAndEnd(t *testing.T) {
 	if c.remembers(first) {
 		t.Error("it is remembered for ever")
 	}
-	if newCredentials(1, time.Now).proof("x") == newCredentials(1, time.Now).proof("x") {
+	if one, other := newCredentials(1, time.Now), newCredentials(1, time.Now); one.proof("x") == other.proof("x") {
 		t.Error("two runs of a broker make the same proofs")
 	}
 }

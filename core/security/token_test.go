@@ -193,12 +193,12 @@ func TestTokensThatProveNothingAreRefused(t *testing.T) {
 		"no token":                       "secret",
 	} {
 		p, err := login(s, "alice", token)
-		var refused *Refused
+		var refused *RefusedError
 		if p != nil || !errors.As(err, &refused) {
 			t.Errorf("%s: got %+v, %v", name, p, err)
 			continue
 		}
-		if err.Error() != (&Refused{}).Error() {
+		if err.Error() != (&RefusedError{}).Error() {
 			t.Errorf("%s: the client is told %q", name, err)
 		}
 	}
@@ -270,16 +270,15 @@ func TestFetchedKeysFollowTheIssuerAndOutliveItsFailures(t *testing.T) {
 	try := func(what string, i *issuer, kid string, wantErr error, wantAsked int64) {
 		t.Helper()
 		_, err := login(s, "", sign(t, jwt.SigningMethodES256, kid, i.ec, goodClaims()))
-		var refused *Refused
-		ok := err == nil && wantErr == nil || wantErr != nil && errors.Is(err, wantErr)
-		if errors.As(wantErr, &refused) {
-			ok = errors.As(err, &refused)
+		ok := errors.Is(err, wantErr)
+		if _, anyRefusal := errors.AsType[*RefusedError](wantErr); anyRefusal {
+			_, ok = errors.AsType[*RefusedError](err)
 		}
 		if !ok || asked.Load() != wantAsked {
 			t.Fatalf("%s: %v after %d requests, want %v after %d", what, err, asked.Load(), wantErr, wantAsked)
 		}
 	}
-	refused := &Refused{}
+	refused := &RefusedError{}
 	set("redirect")
 	try("a redirect is not followed", first, "e", ErrBusy, 1)
 	set(keySetOf(t, first.keys()[:3]))

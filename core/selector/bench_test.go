@@ -8,7 +8,8 @@ import (
 
 func benchmarked() (m *message.Message, texts map[string]string) {
 	m = newMessage(message.EncodingSTOMP, []message.Property{
-		{Name: "region", Value: message.StringValue("north")}, {Name: "price", Value: message.StringValue("12.5")},
+		{Name: "region", Value: message.StringValue("north")},
+		{Name: "price", Value: message.StringValue("12.5")},
 		{Name: "name", Value: message.StringValue("a long name of a thing that is for sale")},
 	})
 	return m, map[string]string{

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"errors"
 	"runtime"
 	"testing"
 	"time"
@@ -32,8 +33,9 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("parsing %d bytes took %d bytes of memory", len(text), used)
 		}
 		if err != nil {
-			if e := err.(*Error); e.Offset < 0 || e.Offset > len(e.Text) || e.Error() == "" {
-				t.Errorf("%q: the error points to %d", text, e.Offset)
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Offset < 0 || e.Offset > len(e.Text) || e.Error() == "" {
+				t.Errorf("%q: the error %v does not point into it", text, err)
 			}
 			return
 		}

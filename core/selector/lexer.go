@@ -47,9 +47,19 @@ var keywords = [...]struct {
 	word string
 	kind kind
 }{
-	{"AND", tokenAnd}, {"BETWEEN", tokenBetween}, {"ESCAPE", tokenEscape}, {"FALSE", tokenFalse},
-	{"IN", tokenIn}, {"IS", tokenIs}, {"LIKE", tokenLike}, {"NOT", tokenNot}, {"NULL", tokenNull},
-	{"OR", tokenOr}, {"TRUE", tokenTrue}, {"XPATH", tokenXPath}, {"XQUERY", tokenXQuery},
+	{"AND", tokenAnd},
+	{"BETWEEN", tokenBetween},
+	{"ESCAPE", tokenEscape},
+	{"FALSE", tokenFalse},
+	{"IN", tokenIn},
+	{"IS", tokenIs},
+	{"LIKE", tokenLike},
+	{"NOT", tokenNot},
+	{"NULL", tokenNull},
+	{"OR", tokenOr},
+	{"TRUE", tokenTrue},
+	{"XPATH", tokenXPath},
+	{"XQUERY", tokenXQuery},
 }
 
 // keyword returns the kind of a word that is reserved, in any case.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -137,7 +138,7 @@ func drawNumber(t *rapid.T, depth int) term {
 			return drawName(t)
 		}
 		i := rapid.IntRange(-3, 3).Draw(t, "number")
-		return term{fmt.Sprint(i), func(props) any { return new(big.Rat).SetInt64(int64(i)) }}
+		return term{strconv.Itoa(i), func(props) any { return new(big.Rat).SetInt64(int64(i)) }}
 	}
 	op := rapid.SampledFrom([]string{"+", "-", "*", "/", "%"}).Draw(t, "op")
 	return binary(op, drawNumber(t, depth-1), drawNumber(t, depth-1), naiveCalculate(op))

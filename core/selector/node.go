@@ -1,5 +1,7 @@
 package selector
 
+import "slices"
+
 // op is what a node does.
 type op uint8
 
@@ -94,12 +96,7 @@ func (n *node) contains(s string) bool {
 		_, ok := n.set[s]
 		return ok
 	}
-	for _, x := range n.list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(n.list, s)
 }
 
 // walk calls f for n and everything below.

@@ -79,10 +79,9 @@ func parseFloat(s string) (m magnitude, reason string) {
 // isFloatText reports whether s is digits with a point, an exponent or
 // neither: none of the other things that strconv takes.
 func isFloatText(s string) bool {
-	mantissa, exponent := s, ""
+	mantissa := s
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		mantissa, exponent = s[:i], s[i+1:]
-		if exponent = trimSign(exponent); !allDigits(exponent) {
+		if mantissa = s[:i]; !allDigits(trimSign(s[i+1:])) {
 			return false
 		}
 	}

@@ -93,7 +93,7 @@ func (s *Selector) MatchesAttempt(m *message.Message, c message.Converters, atte
 	if !s.composed {
 		return e.test(s.root) == isTrue
 	}
-	e.scratch = scratches.Get().(*scratch)
+	e.scratch = scratches.Get().(*scratch) //nolint:errcheck // nothing else is put there
 	ok := e.test(s.root) == isTrue
 	e.scratch.b = e.scratch.b[:0]
 	scratches.Put(e.scratch)

@@ -14,14 +14,32 @@ var operands = map[string]string{"T": "TRUE", "F": "FALSE", "U": "missing = 1"}
 func TestTruthTables(t *testing.T) {
 	m := newMessage(message.EncodingAMQP, nil)
 	for _, row := range []struct{ a, op, b, want string }{
-		{"T", "AND", "T", "T"}, {"T", "AND", "F", "F"}, {"T", "AND", "U", "U"},
-		{"F", "AND", "T", "F"}, {"F", "AND", "F", "F"}, {"F", "AND", "U", "F"},
-		{"U", "AND", "T", "U"}, {"U", "AND", "F", "F"}, {"U", "AND", "U", "U"},
-		{"T", "OR", "T", "T"}, {"T", "OR", "F", "T"}, {"T", "OR", "U", "T"},
-		{"F", "OR", "T", "T"}, {"F", "OR", "F", "F"}, {"F", "OR", "U", "U"},
-		{"U", "OR", "T", "T"}, {"U", "OR", "F", "U"}, {"U", "OR", "U", "U"},
-		{"", "NOT", "T", "F"}, {"", "NOT", "F", "T"}, {"", "NOT", "U", "U"},
-		{"T", "=", "T", "T"}, {"T", "=", "F", "F"}, {"T", "=", "U", "U"}, {"U", "=", "U", "U"}, {"U", "<>", "F", "U"},
+		{"T", "AND", "T", "T"},
+		{"T", "AND", "F", "F"},
+		{"T", "AND", "U", "U"},
+		{"F", "AND", "T", "F"},
+		{"F", "AND", "F", "F"},
+		{"F", "AND", "U", "F"},
+		{"U", "AND", "T", "U"},
+		{"U", "AND", "F", "F"},
+		{"U", "AND", "U", "U"},
+		{"T", "OR", "T", "T"},
+		{"T", "OR", "F", "T"},
+		{"T", "OR", "U", "T"},
+		{"F", "OR", "T", "T"},
+		{"F", "OR", "F", "F"},
+		{"F", "OR", "U", "U"},
+		{"U", "OR", "T", "T"},
+		{"U", "OR", "F", "U"},
+		{"U", "OR", "U", "U"},
+		{"", "NOT", "T", "F"},
+		{"", "NOT", "F", "T"},
+		{"", "NOT", "U", "U"},
+		{"T", "=", "T", "T"},
+		{"T", "=", "F", "F"},
+		{"T", "=", "U", "U"},
+		{"U", "=", "U", "U"},
+		{"U", "<>", "F", "U"},
 	} {
 		text := fmt.Sprintf("(%s) %s (%s)", operands[row.a], row.op, operands[row.b])
 		if row.op == "NOT" {
@@ -58,12 +76,26 @@ func TestIntegersThatDoNotFitBecomeFloats(t *testing.T) {
 		x, y, want int64
 		fits       bool
 	}{
-		{opAdd, most, 0, most, true}, {opAdd, most, 1, 0, false}, {opAdd, least, -1, 0, false}, {opAdd, least, most, -1, true},
-		{opAdd, 0, least, least, true}, {opSubtract, least, 1, 0, false}, {opSubtract, 0, least, 0, false},
-		{opSubtract, -1, least, most, true}, {opSubtract, most, -1, 0, false}, {opSubtract, 5, 0, 5, true},
-		{opMultiply, least, -1, 0, false}, {opMultiply, -1, least, 0, false}, {opMultiply, least, 1, least, true},
-		{opMultiply, 1 << 32, 1 << 31, 0, false}, {opMultiply, 1 << 31, 1 << 31, 1 << 62, true}, {opMultiply, 0, least, 0, true},
-		{opDivide, least, -1, 0, false}, {opDivide, -7, 2, -3, true}, {opModulo, least, -1, 0, true}, {opModulo, -7, 2, -1, true},
+		{opAdd, most, 0, most, true},
+		{opAdd, most, 1, 0, false},
+		{opAdd, least, -1, 0, false},
+		{opAdd, least, most, -1, true},
+		{opAdd, 0, least, least, true},
+		{opSubtract, least, 1, 0, false},
+		{opSubtract, 0, least, 0, false},
+		{opSubtract, -1, least, most, true},
+		{opSubtract, most, -1, 0, false},
+		{opSubtract, 5, 0, 5, true},
+		{opMultiply, least, -1, 0, false},
+		{opMultiply, -1, least, 0, false},
+		{opMultiply, least, 1, least, true},
+		{opMultiply, 1 << 32, 1 << 31, 0, false},
+		{opMultiply, 1 << 31, 1 << 31, 1 << 62, true},
+		{opMultiply, 0, least, 0, true},
+		{opDivide, least, -1, 0, false},
+		{opDivide, -7, 2, -3, true},
+		{opModulo, least, -1, 0, true},
+		{opModulo, -7, 2, -1, true},
 	} {
 		v, ok := calculateInts(row.op, row.x, row.y)
 		if ok != row.fits || ok && v != intOf(row.want) {

@@ -272,7 +272,7 @@ func calculateInts(op op, x, y int64) (v value, ok bool) {
 		ok = (r < x) == (y > 0)
 	case opMultiply:
 		r = x * y
-		ok = x == 0 || r/x == y && !(x == -1 && y == math.MinInt64)
+		ok = x == 0 || r/x == y && (x != -1 || y != math.MinInt64)
 	default:
 		switch {
 		case y == 0:

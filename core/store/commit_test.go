@@ -89,6 +89,7 @@ func TestRequestsOfManyCommittersKeepTheirOwnOrder(t *testing.T) {
 
 // gated is a rig whose syncs can be held.
 func gated(t *testing.T, edit ...func(*Options)) (*rig, *gate) {
+	t.Helper()
 	g := &gate{}
 	r := newRig(t, append(edit, func(o *Options) { o.FS = g })...)
 	g.FS = r.fs

@@ -15,6 +15,7 @@ import (
 
 // failing opens a store that reports its failure.
 func failing(t *testing.T, edit ...func(*Options)) (*rig, chan error) {
+	t.Helper()
 	told := make(chan error, 10)
 	r := opened(t, append(edit, func(o *Options) { o.OnFailure = func(err error) { told <- err } })...)
 	return r, told

@@ -113,16 +113,22 @@ func TestDirectoryThatIsNotWhatWasStoredIsRefusedWithAdvice(t *testing.T) {
 		breakIt func(t *testing.T, dir string)
 		want    []string
 	}{
-		{"the log is removed", func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "log")) },
-			[]string{"the log ends at record 0, before the checkpoint at 2000", "log files are missing", "restore the whole data directory"}},
-		{"the page store is removed", func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "pages")) },
-			[]string{"but the last checkpoint in the page store is at 0", "the page store is missing, or older", "restore the whole data directory"}},
+		{
+			"the log is removed", func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "log")) },
+			[]string{"the log ends at record 0, before the checkpoint at 2000", "log files are missing", "restore the whole data directory"},
+		},
+		{
+			"the page store is removed", func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "pages")) },
+			[]string{"but the last checkpoint in the page store is at 0", "the page store is missing, or older", "restore the whole data directory"},
+		},
 		{"the log's last files are removed", func(t *testing.T, dir string) {
 			names := segments(t, dir)
 			remove(t, names[1:]...)
 		}, []string{"log damaged", "missing"}},
-		{"the log's first file is removed", func(t *testing.T, dir string) { remove(t, segments(t, dir)[0]) },
-			[]string{"the log begins at record", "the last checkpoint in the page store is at 2000", "restore the whole data directory"}},
+		{
+			"the log's first file is removed", func(t *testing.T, dir string) { remove(t, segments(t, dir)[0]) },
+			[]string{"the log begins at record", "the last checkpoint in the page store is at 2000", "restore the whole data directory"},
+		},
 		{"a bit of the log has flipped", damageLog, []string{"log damaged", "do not delete anything"}},
 		{"the log is that of another broker", func(t *testing.T, dir string) {
 			other := t.TempDir()

@@ -44,9 +44,9 @@ type scratchFile struct {
 	live int64 // guarded by Scratch.mu: bytes that are needed
 }
 
-// OpenScratch empties dir and returns an area in it that takes up to max
+// OpenScratch empties dir and returns an area in it that takes up to limit
 // bytes. The caller holds the lock of the data directory.
-func OpenScratch(fs disk.FS, dir string, max int64) (*Scratch, error) {
+func OpenScratch(fs disk.FS, dir string, limit int64) (*Scratch, error) {
 	if err := fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("make the scratch area: %w", err)
 	}
@@ -59,7 +59,7 @@ func OpenScratch(fs disk.FS, dir string, max int64) (*Scratch, error) {
 			return nil, fmt.Errorf("empty the scratch area: %w", err)
 		}
 	}
-	return &Scratch{fs: fs, dir: dir, max: max, files: make(map[*scratchFile]struct{})}, nil
+	return &Scratch{fs: fs, dir: dir, max: limit, files: make(map[*scratchFile]struct{})}, nil
 }
 
 // Place is where something stands in a Scratch.

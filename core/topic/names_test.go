@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/entrepot-mq/entrepot/core/message"
 	"pgregory.net/rapid"
+
+	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 func TestNamesFindsWhatMatchesSays(t *testing.T) {

@@ -29,7 +29,7 @@ func TestTableForgetsRoutesWhenSubscriptionsChange(t *testing.T) {
 		if got := count(); got != step.want {
 			t.Fatalf("step %d: %s, want %s", i, got, step.want)
 		}
-		if table.Routes("a.b") != table.Routes("a.b") {
+		if routes := table.Routes("a.b"); routes != table.Routes("a.b") {
 			t.Fatalf("step %d: routes are not kept", i)
 		}
 	}

@@ -69,8 +69,13 @@ func TestTrieRemoveTakesOnlyThatPair(t *testing.T) {
 		v       int
 		want    bool
 	}{
-		{"A.*", 3, false}, {"A", 1, false}, {"*.A", 1, false}, {"A.*.C", 1, false}, {"B.>", 1, false},
-		{"A.*", 1, true}, {"A.*", 1, false},
+		{"A.*", 3, false},
+		{"A", 1, false},
+		{"*.A", 1, false},
+		{"A.*.C", 1, false},
+		{"B.>", 1, false},
+		{"A.*", 1, true},
+		{"A.*", 1, false},
 	} {
 		if got := trie.Remove(c.pattern, c.v); got != c.want {
 			t.Errorf("Remove(%q, %d) = %v, want %v", c.pattern, c.v, got, c.want)

@@ -56,7 +56,7 @@ func (l *life) open(ctx context.Context, headers ...string) (*connection, error)
 
 func (c *connection) end() {
 	c.close()
-	c.Conn.Close()
+	c.Close()
 }
 
 // note adds an event of this connection.

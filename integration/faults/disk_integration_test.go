@@ -4,10 +4,10 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +25,7 @@ func failing(t *testing.T, b *harness.Broker, calls, errno string) {
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
 	cmd := exec.Command(strace, "-f", "-q", "-o", trace, "-e", "trace="+calls,
-		"-e", "inject="+calls+":error="+errno, "-p", fmt.Sprint(b.Pid()))
+		"-e", "inject="+calls+":error="+errno, "-p", strconv.Itoa(b.Pid()))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestAFullDiskRefusesDurableSendsAndLetsConsumersDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() bool {
-		p := &Producer{Name: "g" + fmt.Sprint(len(r.Load.History.Events())), Places: []string{"full"}, Window: 20, Limit: 100, Size: 1000}
+		p := &Producer{Name: "g" + strconv.Itoa(len(r.Load.History.Events())), Places: []string{"full"}, Window: 20, Limit: 100, Size: 1000}
 		err := p.run(t.Context(), l, r.Rng)
 		return err == nil && p.refused == 0
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -91,7 +92,7 @@ func visit(i int, addr string) error {
 		_, err = c.Expect("RECEIPT", patience)
 		return err
 	case 2:
-		if _, err := c.Conn.Write([]byte("SUBSCRIBE\nid:1\ndestination:/que")); err != nil {
+		if _, err := c.Write([]byte("SUBSCRIBE\nid:1\ndestination:/que")); err != nil {
 			return err
 		}
 	}
@@ -296,7 +297,7 @@ func TestConsumersThatDoNotReadHarmNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		f := wire.New("SUBSCRIBE", "id", fmt.Sprint(i), "destination", "/topic/news", "receipt", "r")
+		f := wire.New("SUBSCRIBE", "id", strconv.Itoa(i), "destination", "/topic/news", "receipt", "r")
 		if err := c.Send(f); err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +313,7 @@ func TestConsumersThatDoNotReadHarmNobody(t *testing.T) {
 		}
 		defer p.Close()
 		for i := range messages {
-			f := wire.New("SEND", "destination", "/topic/news", "receipt", fmt.Sprint(i))
+			f := wire.New("SEND", "destination", "/topic/news", "receipt", strconv.Itoa(i))
 			f.Body = make([]byte, size)
 			if err := p.Send(f); err != nil {
 				t.Error(err)

@@ -33,10 +33,10 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s %v, body of %d bytes", f.Command, f.Headers, len(f.Body))
 }
 
-// ErrorFrame is an ERROR from the broker.
-type ErrorFrame struct{ Frame Frame }
+// RefusedError is an ERROR from the broker.
+type RefusedError struct{ Frame Frame }
 
-func (e *ErrorFrame) Error() string {
+func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the broker answered ERROR %q: %s", e.Frame.Headers["message"], e.Frame.Body)
 }
 
@@ -165,7 +165,7 @@ func (c *Conn) Read(timeout time.Duration) (Frame, error) {
 }
 
 // Expect reads a frame that must be of that command. An ERROR is returned as
-// *ErrorFrame.
+// *RefusedError.
 func (c *Conn) Expect(command string, timeout time.Duration) (Frame, error) {
 	f, err := c.Read(timeout)
 	switch {
@@ -174,7 +174,7 @@ func (c *Conn) Expect(command string, timeout time.Duration) (Frame, error) {
 	case f.Command == command:
 		return f, nil
 	case f.Command == "ERROR":
-		return f, &ErrorFrame{f}
+		return f, &RefusedError{f}
 	default:
 		return f, fmt.Errorf("got %s instead of %s", f, command)
 	}

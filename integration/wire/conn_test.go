@@ -72,7 +72,7 @@ func TestAFrameThatIsCutOffIsAnError(t *testing.T) {
 
 func TestOpenReportsARefusal(t *testing.T) {
 	c, err := Open(fakeBroker(t, []byte("ERROR\nmessage:no\n\n\x00")), time.Second)
-	if refused, ok := errors.AsType[*ErrorFrame](err); !ok || refused.Frame.Headers["message"] != "no" || c != nil {
+	if refused, ok := errors.AsType[*RefusedError](err); !ok || refused.Frame.Headers["message"] != "no" || c != nil {
 		t.Errorf("got %v", err)
 	}
 }

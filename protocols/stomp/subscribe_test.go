@@ -291,7 +291,7 @@ func TestExclusiveConsumerAndPriority(t *testing.T) {
 }
 
 func TestClientThatDoesNotReadIsClosedAfterTheWriteTimeout(t *testing.T) {
-	r := newRig(t, map[string]string{optWriteTimeout: "200"})
+	r := newRig(t, map[string]string{optWriteTimeout: "1500"})
 	slow, p := r.connect(v12), r.connect(v12)
 	slow.do("SUBSCRIBE", "id:s", "destination:/queue/a", "activemq.prefetchSize:32767")
 	body := "\n" + strings.Repeat("x", 1<<20)

@@ -144,7 +144,7 @@ func (c *conn) ended(err error) error {
 	default:
 		c.err = fmt.Errorf("the client closed with WebSocket code %d %q", closed.Code, closed.Text)
 	}
-	if err := c.wire.flushWithin(controlTimeout); err != nil && c.err == nil {
+	if err := c.wire.flushControl(); err != nil && c.err == nil {
 		c.err = err
 	}
 	return c.err
@@ -163,7 +163,7 @@ func (c *conn) sendClose(code int, reason string) {
 	}
 	frame := websocket.FormatCloseMessage(code, reason)
 	if c.engine.WriteControl(websocket.CloseMessage, frame, time.Now().Add(controlTimeout)) == nil {
-		_ = c.wire.flushWithin(controlTimeout) // a client that has gone needs no goodbye
+		_ = c.wire.flushControl() // a client that has gone needs no goodbye
 	}
 }
 
@@ -237,7 +237,7 @@ func (c *conn) pong(data string) error {
 	if err != nil {
 		return err
 	}
-	return c.wire.flushWithin(controlTimeout)
+	return c.wire.flushControl()
 }
 
 // pingTime is the pings' timer: it sends the next ping, and ends a connection
@@ -264,7 +264,7 @@ func (c *conn) pingTime() {
 func (c *conn) ping() {
 	defer c.inFlight.Store(false)
 	if c.engine.WriteControl(websocket.PingMessage, nil, time.Now().Add(controlTimeout)) == nil {
-		_ = c.wire.flushWithin(controlTimeout) // the reader learns of a broken connection
+		_ = c.wire.flushControl() // the reader learns of a broken connection
 	}
 }
 

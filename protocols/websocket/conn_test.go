@@ -192,7 +192,7 @@ func TestCloseFramesAreExchanged(t *testing.T) {
 			t.Errorf("%s: answered %q", tt.name, answer)
 		}
 		res := <-got
-		if tt.err == errSome && res.err == nil || tt.err != errSome && !errors.Is(res.err, tt.err) {
+		if errors.Is(tt.err, errSome) && res.err == nil || !errors.Is(tt.err, errSome) && !errors.Is(res.err, tt.err) {
 			t.Errorf("%s: the frontend got %v", tt.name, res.err)
 		}
 	}
@@ -289,6 +289,7 @@ func TestCompressionIsOffUnlessAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		res.Body.Close()
 		c.Close()
 		if got := res.Header.Get("Sec-Websocket-Extensions"); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%q: extensions %q", options, got)

@@ -95,10 +95,11 @@ func start(t testing.TB, fs map[string]protocols.Frontend, options string) strin
 // dial opens a WebSocket.
 func dial(t testing.TB, address string, d websocket.Dialer, h http.Header) *websocket.Conn {
 	t.Helper()
-	c, _, err := d.Dial("ws://"+address+"/", h)
+	c, res, err := d.Dial("ws://"+address+"/", h)
 	if err != nil {
 		t.Fatal(err)
 	}
+	res.Body.Close()
 	t.Cleanup(func() { c.Close() })
 	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -133,6 +134,7 @@ func rawUpgrade(t testing.TB, address string) (net.Conn, *bufio.Reader) {
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(res, err)
 	}
+	res.Body.Close()
 	return c, r
 }
 
@@ -179,8 +181,9 @@ func (c *memConn) Write(p []byte) (int, error) {
 	return c.out.Write(p)
 }
 
-func (c *memConn) Close() error                     { return nil }
-func (c *memConn) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (c *memConn) Close() error        { return nil }
+func (c *memConn) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
 func (c *memConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }
 func (c *memConn) SetDeadline(time.Time) error      { return nil }
 func (c *memConn) SetReadDeadline(time.Time) error  { return nil }

@@ -22,13 +22,11 @@ func checkOrigin(c *protocols.Conn, r *http.Request, allowed []string) error {
 		return refuse(http.StatusForbidden, "More than one Origin header.")
 	}
 	origin := origins[0]
-	ok := false
+	allow := sameOrLoopback(c, r, origin)
 	if len(allowed) > 0 {
-		ok = listed(origin, allowed)
-	} else {
-		ok = sameOrLoopback(c, r, origin)
+		allow = listed(origin, allowed)
 	}
-	if !ok {
+	if !allow {
 		return refuse(http.StatusForbidden, "Pages of origin %q may not connect: list it in the listener's %s.", origin, optionAllowedOrigins)
 	}
 	return nil

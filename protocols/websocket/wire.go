@@ -144,12 +144,12 @@ func (w *wire) flush() error {
 	return w.writeOut(nil)
 }
 
-// flushWithin is flush for control frames, which must not wait for ever for a
+// flushControl is flush for control frames, which must not wait for ever for a
 // client that doesn't read, even if the frontend has set no deadline.
-func (w *wire) flushWithin(d time.Duration) error {
+func (w *wire) flushControl() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.limit(time.Now().Add(d))
+	w.limit(time.Now().Add(controlTimeout))
 	err := w.writeOut(nil)
 	w.limit(time.Time{})
 	return err

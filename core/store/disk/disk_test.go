@@ -17,6 +17,7 @@ import (
 
 // each runs a test on both implementations, with an empty directory.
 func each(t *testing.T, test func(t *testing.T, f FS, dir string)) {
+	t.Helper()
 	t.Run("OS", func(t *testing.T) { test(t, OS{}, t.TempDir()) })
 	t.Run("Fake", func(t *testing.T) {
 		f := NewFake()
@@ -27,7 +28,7 @@ func each(t *testing.T, test func(t *testing.T, f FS, dir string)) {
 	})
 }
 
-func create(t *testing.T, f FS, name string, content string) File {
+func create(t *testing.T, f FS, name, content string) File {
 	t.Helper()
 	h, err := f.Create(name)
 	if err != nil {
@@ -217,15 +218,15 @@ func TestCrashKeepsWhatWasSyncedAndASubsetOfTheRest(t *testing.T) {
 	for seed := range uint64(200) {
 		f := NewFake()
 		h := create(t, f, "a", "")
-		old, new := bytes.Repeat([]byte{'o'}, 16*SectorSize), bytes.Repeat([]byte{'n'}, 8*SectorSize)
-		mustDo(t, errOnly(h.WriteAt(old, 0)), h.Sync(), f.SyncDir("."))
-		mustDo(t, errOnly(h.WriteAt(new, 4*SectorSize)))
+		before, after := bytes.Repeat([]byte{'o'}, 16*SectorSize), bytes.Repeat([]byte{'n'}, 8*SectorSize)
+		mustDo(t, errOnly(h.WriteAt(before, 0)), h.Sync(), f.SyncDir("."))
+		mustDo(t, errOnly(h.WriteAt(after, 4*SectorSize)))
 		f.Crash(seed)
-		if _, err := h.WriteAt(old, 0); !errors.Is(err, ErrHalted) {
+		if _, err := h.WriteAt(before, 0); !errors.Is(err, ErrHalted) {
 			t.Fatalf("a handle from before the crash works: %v", err)
 		}
 		got := contentOf(t, f, "a")
-		if len(got) != len(old) {
+		if len(got) != len(before) {
 			t.Fatalf("seed %d: %d bytes", seed, len(got))
 		}
 		shape := ""

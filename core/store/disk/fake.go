@@ -66,6 +66,7 @@ func (f *Fake) MkdirAll(dir string) error {
 	return nil
 }
 
+// Create implements FS.
 func (f *Fake) Create(name string) (File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,8 +84,10 @@ func (f *Fake) Create(name string) (File, error) {
 	return f.handle(name, node, true), nil
 }
 
+// Open implements FS.
 func (f *Fake) Open(name string) (File, error) { return f.open(name, true) }
 
+// OpenRead implements FS.
 func (f *Fake) OpenRead(name string) (File, error) { return f.open(name, false) }
 
 func (f *Fake) open(name string, writable bool) (File, error) {
@@ -100,6 +103,7 @@ func (f *Fake) open(name string, writable bool) (File, error) {
 	return f.handle(name, node, writable), nil
 }
 
+// Rename implements FS.
 func (f *Fake) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,6 +121,7 @@ func (f *Fake) Rename(from, to string) error {
 	return nil
 }
 
+// Remove implements FS.
 func (f *Fake) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,6 +135,7 @@ func (f *Fake) Remove(name string) error {
 	return nil
 }
 
+// List implements FS.
 func (f *Fake) List(dir string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -150,6 +156,7 @@ func (f *Fake) List(dir string) ([]string, error) {
 	return names, nil
 }
 
+// SyncDir implements FS.
 func (f *Fake) SyncDir(dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -166,6 +173,7 @@ func (f *Fake) SyncDir(dir string) error {
 	return nil
 }
 
+// Free implements FS.
 func (f *Fake) Free(string) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -175,6 +183,7 @@ func (f *Fake) Free(string) (int64, error) {
 	return f.room(), nil
 }
 
+// Lock implements FS.
 func (f *Fake) Lock(dir string) (io.Closer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

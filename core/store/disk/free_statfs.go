@@ -13,5 +13,5 @@ func freeBytes(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, &os.PathError{Op: "free space", Path: dir, Err: err}
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil // types differ between systems
+	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // types differ between systems
 }

@@ -13,6 +13,7 @@ type OS struct{}
 
 var _ FS = OS{}
 
+// MkdirAll implements FS.
 func (OS) MkdirAll(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -32,14 +33,18 @@ func (OS) MkdirAll(dir string) error {
 	return syncDir(parent)
 }
 
+// Create implements FS.
 func (OS) Create(name string) (File, error) {
 	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
+// Open implements FS.
 func (OS) Open(name string) (File, error) { return openOS(name, os.O_RDWR) }
 
+// OpenRead implements FS.
 func (OS) OpenRead(name string) (File, error) { return openOS(name, os.O_RDONLY) }
 
+// Rename implements FS.
 func (OS) Rename(from, to string) error {
 	if filepath.Dir(from) != filepath.Dir(to) {
 		return fmt.Errorf("rename %q to %q: not the same directory", from, to)
@@ -47,8 +52,10 @@ func (OS) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// Remove implements FS.
 func (OS) Remove(name string) error { return os.Remove(name) }
 
+// List implements FS.
 func (OS) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -64,16 +71,19 @@ func (OS) List(dir string) ([]string, error) {
 	return names, nil
 }
 
+// SyncDir implements FS.
 func (OS) SyncDir(dir string) error { return syncDir(dir) }
 
+// Free implements FS.
 func (OS) Free(dir string) (int64, error) { return freeBytes(dir) }
 
+// Lock implements FS.
 func (OS) Lock(dir string) (io.Closer, error) { return lockDir(dir) }
 
 type osFile struct{ *os.File }
 
 func openOS(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o640)
+	f, err := os.OpenFile(name, flag, 0o640) //nolint:gosec // the group may read: backups
 	if err != nil {
 		return nil, err
 	}

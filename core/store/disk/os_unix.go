@@ -30,7 +30,7 @@ func syncDir(dir string) error {
 // lockDir uses flock: it belongs to the open file, so that it also holds between two callers in one
 // process and is released by the kernel however the process ends.
 func lockDir(dir string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o640) //nolint:gosec // the group may read: backups
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func BenchmarkOpen(b *testing.B) {
 }
 
 func removeLog(b *testing.B, l *Log) {
+	b.Helper()
 	mustClose(b, l)
 	if err := os.RemoveAll(l.opt.Dir); err != nil {
 		b.Fatal(err)

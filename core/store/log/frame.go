@@ -26,25 +26,25 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// badFrame is the reason why bytes are not the frame that continues the log. An error of any other type
+// frameError is the reason why bytes are not the frame that continues the log. An error of any other type
 // from a function that decodes frames comes from reading the file.
-type badFrame string
+type frameError string
 
-func (b badFrame) Error() string { return string(b) }
+func (b frameError) Error() string { return string(b) }
 
 const (
-	badNone    badFrame = "no frame"
-	badShort   badFrame = "frame is cut off"
-	badLength  badFrame = "frame has an impossible length"
-	badCRC     badFrame = "frame has a wrong checksum"
-	badChain   badFrame = "frame does not follow the preceding one"
-	badIndex   badFrame = "frame has an unexpected index or epoch"
-	badContent badFrame = "frame has malformed entries"
-	badVersion badFrame = "frame has an unknown format version"
+	errNoFrame      frameError = "no frame"
+	errFrameShort   frameError = "frame is cut off"
+	errFrameLength  frameError = "frame has an impossible length"
+	errFrameCRC     frameError = "frame has a wrong checksum"
+	errFrameChain   frameError = "frame does not follow the preceding one"
+	errFrameIndex   frameError = "frame has an unexpected index or epoch"
+	errFrameContent frameError = "frame has malformed entries"
+	errFrameVersion frameError = "frame has an unknown format version"
 )
 
 func isBad(err error) bool {
-	var b badFrame
+	var b frameError
 	return errors.As(err, &b)
 }
 
@@ -67,11 +67,11 @@ func (f *frame) end() Position { return Position{Epoch: f.epoch, Index: f.last()
 // frameHeaderSize bytes.
 func frameLength(b []byte) (int, error) {
 	if binary.LittleEndian.Uint32(b) != frameMagic {
-		return 0, badNone
+		return 0, errNoFrame
 	}
 	n := binary.LittleEndian.Uint32(b[4:])
 	if n < frameHeaderSize+entryHeaderSize || n > maxFrameSize {
-		return 0, badLength
+		return 0, errFrameLength
 	}
 	return int(n), nil
 }
@@ -79,14 +79,14 @@ func frameLength(b []byte) (int, error) {
 // parseFrame decodes the frame at the start of b, which must continue the log at pos. The frame refers to b.
 func parseFrame(b []byte, pos Position) (frame, error) {
 	if len(b) < frameHeaderSize {
-		return frame{}, badShort
+		return frame{}, errFrameShort
 	}
 	n, err := frameLength(b)
 	if err != nil {
 		return frame{}, err
 	}
 	if n > len(b) {
-		return frame{}, badShort
+		return frame{}, errFrameShort
 	}
 	f := frame{
 		raw:   b[:n:n],
@@ -99,13 +99,13 @@ func parseFrame(b []byte, pos Position) (frame, error) {
 	}
 	switch {
 	case f.prev != pos.Chain:
-		return frame{}, badChain
+		return frame{}, errFrameChain
 	case f.crc != frameCRC(f.raw, f.prev):
-		return frame{}, badCRC
+		return frame{}, errFrameCRC
 	case b[16] != frameVersion || b[17] != 0 || b[18] != 0 || b[19] != 0:
-		return frame{}, badVersion
+		return frame{}, errFrameVersion
 	case f.base != pos.Index+1 || f.epoch < pos.Epoch || f.base+uint64(f.count) < f.base:
-		return frame{}, badIndex
+		return frame{}, errFrameIndex
 	}
 	return f, f.validate()
 }
@@ -120,12 +120,12 @@ func (f *frame) validate() error {
 	for rest := f.raw[frameHeaderSize:]; len(rest) > 0; n++ {
 		kind, _, tail, err := nextEntry(rest)
 		if err != nil || kind < kindFull || kind > kindLast {
-			return badContent
+			return errFrameContent
 		}
 		rest = tail
 	}
 	if n != f.count || n == 0 {
-		return badContent
+		return errFrameContent
 	}
 	return nil
 }
@@ -133,11 +133,11 @@ func (f *frame) validate() error {
 // nextEntry takes the first entry off b.
 func nextEntry(b []byte) (kind byte, data, rest []byte, err error) {
 	if len(b) < entryHeaderSize {
-		return 0, nil, nil, badContent
+		return 0, nil, nil, errFrameContent
 	}
 	n := binary.LittleEndian.Uint32(b[1:])
 	if uint64(n) > uint64(len(b)-entryHeaderSize) {
-		return 0, nil, nil, badContent
+		return 0, nil, nil, errFrameContent
 	}
 	end := entryHeaderSize + int(n)
 	return b[0], b[entryHeaderSize:end:end], b[end:], nil

@@ -18,6 +18,7 @@ const goldenFrame = "" +
 	"01" + "06000000" + "776f726c6421" // full, "world!"
 
 func goldenLog(t *testing.T) *Log {
+	t.Helper()
 	o := testOptions(disk.NewFake())
 	o.Epoch = 7
 	l := mustOpen(t, o)
@@ -100,7 +101,7 @@ func TestFrameOfANewerFormatIsNotTakenForATornTail(t *testing.T) {
 	copy(b[end:], next)
 	fake.Put(name, b)
 	_, err := Open(o)
-	if d := wantDamage(t, err); d.Advice != adviceNewer || !errors.Is(err, badVersion) {
+	if d := wantDamage(t, err); d.Advice != adviceNewer || !errors.Is(err, errFrameVersion) {
 		t.Errorf("damage is %v", d)
 	}
 }

@@ -234,7 +234,7 @@ func (l *Log) Close() error {
 // finish makes the durable mark exact. A failed log is left as it is.
 func (l *Log) finish() error {
 	if l.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // who met it has it already
 	}
 	s := l.active()
 	if err := s.file.Sync(); err != nil {

@@ -126,7 +126,7 @@ func (l *Log) step() bool {
 		return false
 	}
 	if err := do(); err != nil {
-		l.fail(err)
+		_ = l.fail(err) // Err has it
 	}
 	return true
 }

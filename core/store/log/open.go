@@ -132,6 +132,7 @@ func (l *Log) clean(v *survey) error {
 // repairTail removes what follows the last frame, unless the log was closed.
 func (l *Log) repairTail(v *survey, s *segment) error {
 	switch s.mark.state {
+	case markOpen, markSealed: // its end is to be found
 	case markClean:
 		return nil
 	case markCutting:

@@ -204,10 +204,10 @@ func (a *assembler) entry(kind byte, data []byte) (rec []byte, whole bool, err e
 }
 
 // ReadFrames appends to dst the frames, as they are on the disk, from the one with the entry behind from on: as many
-// as fit into max bytes, but at least one if there is any. Frames that are written but not yet durable are included.
+// as fit into limit bytes, but at least one if there is any. Frames that are written but not yet durable are included.
 // The entry behind from may be in the middle of the first frame when from is not the end of a frame.
 // Without a frame behind from, dst is returned as it is; if from is behind the log's end the error is ErrBoundary.
-func (l *Log) ReadFrames(dst []byte, from uint64, max int) ([]byte, error) {
+func (l *Log) ReadFrames(dst []byte, from uint64, limit int) ([]byte, error) {
 	if from == l.Last().Index {
 		return dst, nil
 	}
@@ -227,7 +227,7 @@ func (l *Log) ReadFrames(dst []byte, from uint64, max int) ([]byte, error) {
 		if f.last() <= from {
 			continue
 		}
-		if n := len(dst) - start; n > 0 && n+len(f.raw) > max {
+		if n := len(dst) - start; n > 0 && n+len(f.raw) > limit {
 			break
 		}
 		dst = append(dst, f.raw...)

@@ -31,7 +31,7 @@ func (s *scanner) start(file disk.File, at spot, limit int64) {
 }
 
 // next returns the frame at the scanner's place and steps over it. It is valid until the next call.
-// At the end of the segment, and where no frame continues the log, the error is a badFrame.
+// At the end of the segment, and where no frame continues the log, the error is a frameError.
 func (s *scanner) next() (frame, error) {
 	b, err := s.window(frameHeaderSize)
 	if err != nil {
@@ -53,14 +53,14 @@ func (s *scanner) next() (frame, error) {
 	return f, nil
 }
 
-// window returns at least n bytes from the scanner's place, or badShort if the segment has fewer.
+// window returns at least n bytes from the scanner's place, or errFrameShort if the segment has fewer.
 func (s *scanner) window(n int) ([]byte, error) {
 	skip := s.offset - s.from
 	if have := int64(len(s.buf)) - skip; have >= int64(n) {
 		return s.buf[skip:], nil
 	}
 	if s.offset+int64(n) > s.limit {
-		return nil, badShort
+		return nil, errFrameShort
 	}
 	size := min(max(n, scanWindow), int(s.limit-s.offset))
 	if cap(s.buf) < size {
@@ -72,7 +72,7 @@ func (s *scanner) window(n int) ([]byte, error) {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
 	if got < n {
-		return nil, badShort
+		return nil, errFrameShort
 	}
 	return s.buf, nil
 }

@@ -236,7 +236,7 @@ func (v *survey) scanLast(sc *scanner, s *segment) error {
 			File: segmentName(v.dir, s.id+1), Index: v.last.Index + 1,
 			What: "the segment that continues the log is missing", Advice: adviceMissing,
 		}
-	case errors.Is(v.why, badVersion):
+	case errors.Is(v.why, errFrameVersion):
 		d := v.damage(s, "the log goes on in a format that this release does not know")
 		d.Advice = adviceNewer
 		return d

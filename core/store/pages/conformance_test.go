@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -145,6 +146,7 @@ func TestStoreBehavesTheSameInMemoryAndOnDisk(t *testing.T) {
 }
 
 func cutAndRewritten(t *testing.T, s subject) {
+	t.Helper()
 	want := map[string][]byte{}
 	first := slices.Concat(bigChanges(1, 9), []change{put("\x02a", "1"), put("\x02b", "2")})
 	mustCheckpoint(t, s, 10, first...)
@@ -188,6 +190,7 @@ func cutAndRewritten(t *testing.T, s subject) {
 }
 
 func keysAndValuesHaveLimits(t *testing.T, s subject) {
+	t.Helper()
 	long := string(make([]byte, MaxKey))
 	for i, c := range []struct {
 		change change
@@ -220,16 +223,17 @@ func keysAndValuesHaveLimits(t *testing.T, s subject) {
 }
 
 func scanKeepsToItsPrefix(t *testing.T, s subject) {
+	t.Helper()
 	var changes []change
 	for i := range 2*scanKeys + 10 {
-		changes = append(changes, put(fmt.Sprintf("\x03%06d", i), fmt.Sprint(i)))
+		changes = append(changes, put(fmt.Sprintf("\x03%06d", i), strconv.Itoa(i)))
 	}
 	changes = append(changes, put("\x02\xff", "before"), put("\x04", "behind"))
 	changes = append(changes, bigChanges(1, 3)...) // more than a piece of bytes
 	mustCheckpoint(t, s, 1, changes...)
 	n, stop := 0, errors.New("stop")
 	err := s.Scan([]byte("\x03"), func(key, value []byte) error {
-		if want := fmt.Sprintf("\x03%06d", n); string(key) != want || string(value) != fmt.Sprint(n) {
+		if want := fmt.Sprintf("\x03%06d", n); string(key) != want || string(value) != strconv.Itoa(n) {
 			return fmt.Errorf("%q = %q, want %q", key, value, want)
 		}
 		if n == 100 { // a checkpoint and a maintenance in the middle of the scan

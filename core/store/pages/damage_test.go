@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func closedStore(t *testing.T) (dir string, at Mark, want map[string][]byte) {
 		for n := range 30 {
 			cs = append(cs, change{fmt.Sprintf("\x04%d%04d", i, n), blob(i<<16+uint64(n), 64<<10)})
 		}
-		cs = append(cs, put("\x02last", fmt.Sprint(i)))
+		cs = append(cs, put("\x02last", strconv.FormatUint(i, 10)))
 		at = mark(i + 1)
 		mustCheckpoint(t, s, i+1, cs...)
 		apply(want, cs)

@@ -36,7 +36,7 @@ type badgerSubject struct {
 // killed are TestKillNine's.)
 func (s *badgerSubject) crash(t fataler) {
 	t.Helper()
-	if err := s.Badger.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
 	b, err := Open(s.o)
@@ -63,11 +63,12 @@ func openBadger(t testing.TB, o Options) *Badger {
 }
 
 func subjects(t *testing.T, run func(t *testing.T, s subject)) {
+	t.Helper()
 	t.Run("memory", func(t *testing.T) { run(t, memorySubject{NewMemory()}) })
 	t.Run("badger", func(t *testing.T) {
 		o := smallOptions(t.TempDir())
 		s := &badgerSubject{Badger: openBadger(t, o), o: o}
-		t.Cleanup(func() { _ = s.Badger.Close() })
+		t.Cleanup(func() { _ = s.Close() })
 		run(t, s)
 	})
 }
@@ -150,8 +151,11 @@ func same(s Store, at Mark, want map[string][]byte) error {
 	}
 	for k, v := range want {
 		got, err := s.Get(nil, []byte(k))
-		if err != nil || !bytes.Equal(got, v) {
-			return fmt.Errorf("get %x: %d bytes and %v, want %d", k, len(got), err, len(v))
+		if err != nil {
+			return fmt.Errorf("get %x: %w", k, err)
+		}
+		if !bytes.Equal(got, v) {
+			return fmt.Errorf("get %x: %d bytes, want %d", k, len(got), len(v))
 		}
 	}
 	return nil

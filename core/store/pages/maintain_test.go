@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -120,7 +121,7 @@ func TestBeginWaitsForMaintainAndReadersForTheirVersion(t *testing.T) {
 					t.Errorf("compact: %v", err)
 				}
 			})
-			mustCheckpoint(t, s, i+2, put("\x02keep", "kept"), put("\x02a", fmt.Sprint(i)))
+			mustCheckpoint(t, s, i+2, put("\x02keep", "kept"), put("\x02a", strconv.FormatUint(i, 10)))
 			wg.Wait()
 		}
 	})
