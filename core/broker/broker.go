@@ -236,6 +236,9 @@ func (b *Broker) NowMs() int64 { return b.o.Now().UnixMilli() }
 // Commit implements queue.Broker.
 func (b *Broker) Commit(r store.Request) { b.store.Commit(r) }
 
+// Converters implements queue.Broker.
+func (b *Broker) Converters() message.Converters { return b.o.Converters }
+
 // Load implements queue.Broker.
 func (b *Broker) Load(q *queue.Queue, lane uint8, seq uint64) { b.loader.load(q, lane, seq) }
 

@@ -76,35 +76,51 @@ func BenchmarkThousandConsumers(b *testing.B) {
 	}
 }
 
-// BenchmarkOnlyMatchBehindAMillion is the time from subscribing with a
-// selector that the queue has not seen to the delivery of its only match, with
-// the messages in memory.
-func BenchmarkOnlyMatchBehindAMillion(b *testing.B) {
-	br, err := Open(Options{Memory: 4 << 30, Converters: message.Converters{message.EncodingHub: message.Hub{}}})
+// benchmarkOnlyMatch is the time from subscribing with a selector that the
+// queue has not seen to the delivery of its only match behind a million others.
+func benchmarkOnlyMatch(b *testing.B, o Options, durable bool, text string) {
+	o.Converters = message.Converters{message.EncodingHub: message.Hub{}}
+	br, err := Open(o)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = br.Close(context.Background()) }()
 	s, _ := br.Connect(ConnectRequest{Sink: &acceptor{}})
-	publish := func(colour string) {
-		e := message.Envelope{ID: s.NewID(), Destination: a, Priority: 4, Timestamp: 1}
-		s.Publish(message.NewView(&e, &message.View{Properties: []message.Property{number("n", 1), text("colour", colour)}}), nil, 0)
+	w := &window{slots: make(chan struct{}, 5000)}
+	for range cap(w.slots) {
+		w.slots <- struct{}{}
 	}
-	for range 1_000_000 {
-		publish("blue")
+	publish := func(colour string, n int64) {
+		<-w.slots
+		e := message.Envelope{ID: s.NewID(), Destination: a, Priority: 4, Timestamp: 1, Durable: durable}
+		s.Publish(message.NewView(&e, &message.View{Properties: []message.Property{number("n", n), colourOf(colour)}}), w, 0)
 	}
-	publish("red")
+	for i := range int64(1_000_000) {
+		publish("blue", i)
+	}
+	publish("red", 1<<40)
+	for range cap(w.slots) {
+		<-w.slots
+	}
 	for i := 0; b.Loop(); i++ {
 		sink := &first{got: make(chan struct{})}
 		c, _ := br.Connect(ConnectRequest{Sink: sink})
-		selector := fmt.Sprintf("colour = 'red' AND n < %d", i+2) // one that nobody had before
-		if _, err := c.Subscribe(Subscription{Destination: a, Window: 1, Selector: selector}); err != nil {
+		if _, err := c.Subscribe(Subscription{Destination: a, Window: 1, Selector: fmt.Sprintf(text, 1<<41+i)}); err != nil { // one that nobody had before
 			b.Fatal(err)
 		}
 		<-sink.got
 		c.Close()
 	}
 }
+
+func BenchmarkOnlyMatchBehindAMillion(b *testing.B) {
+	for _, c := range []struct{ name, text string }{{"Equal", "colour = 'red' AND n < %d"}, {"Range", "n > 1000000 AND n < %d"}} {
+		b.Run(c.name+"/InMemory", func(b *testing.B) { benchmarkOnlyMatch(b, Options{Memory: 4 << 30}, false, c.text) })
+		b.Run(c.name+"/OnDisk", func(b *testing.B) { benchmarkOnlyMatch(b, Options{Dir: b.TempDir()}, true, c.text) })
+	}
+}
+
+func colourOf(colour string) message.Property { return text("colour", colour) }
 
 // first waits for one delivery.
 type first struct{ got chan struct{} }

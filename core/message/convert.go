@@ -38,6 +38,19 @@ func (m *Message) View(c Converters) (*View, error) {
 	return v, nil
 }
 
+// Peek is m.View for a look that nobody will repeat: a view that has to be
+// built is not kept.
+func (m *Message) Peek(c Converters) (*View, error) {
+	if m.view.Load() != nil {
+		return m.View(c)
+	}
+	conv := c[m.encoding]
+	if conv == nil {
+		return nil, fmt.Errorf("%w: %v", ErrNoConverter, m.encoding)
+	}
+	return conv.View(m)
+}
+
 // buildView may run twice at a time; the view that was stored first is the
 // one that all get.
 func (m *Message) buildView(c Converters) (*View, error) {

@@ -60,6 +60,8 @@ type Broker interface {
 	// queues. It is called with locks held, possibly for each message, and
 	// only takes a note.
 	Pressed()
+	// Converters reads messages' properties.
+	Converters() message.Converters
 	// NowMs is the time in milliseconds since the Unix epoch.
 	NowMs() int64
 	// FateOf decides on a message of q whose delivery failed for the nth time.

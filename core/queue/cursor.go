@@ -1,6 +1,9 @@
 package queue
 
-import "github.com/entrepot-mq/entrepot/core/message"
+import (
+	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/selector"
+)
 
 // Filter selects messages; nil selects all. Consumers whose filters are equal
 // (==) share a cursor, so the dynamic type must be comparable.
@@ -41,6 +44,13 @@ type cursor struct {
 	asked     uint64        // the round in which best, its only consumer, or nobody was ready
 	best      *attachment
 	indexed   bool // see index
+
+	key     selector.Key // with keyed: what the filter demands
+	keyed   bool
+	vain    int    // messages that the filter turned down since it found one
+	seeking bool   // Queue.seek is under way
+	from    uint64 // the position where it began
+	sought  uint64 // number of the page where the last one ended, + 1
 }
 
 type levelCursor struct{ durable, transient laneCursor }
@@ -109,7 +119,9 @@ func (k *candidate) before(d *candidate) bool {
 func (c *cursor) peek(q *Queue, at *laneCursor, l *lane) (candidate, bool) {
 	k, ok := at.peekReturned(l, c.filter)
 	if !ok && !c.indexed {
+		before := q.scanned
 		k, ok = at.scan(l, c.filter, &q.scanned)
+		c.vain += q.scanned - before
 	}
 	if ok && c.until != nil && k.seq >= c.until[l] {
 		return candidate{}, false

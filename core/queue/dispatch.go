@@ -58,6 +58,7 @@ func (q *Queue) cursorFor(filter Filter) *cursor {
 	c := &cursor{filter: filter, users: 1, at: make([]levelCursor, len(q.levels)), slot: -1}
 	q.cursors = append(q.cursors, c)
 	if filter != nil {
+		_, c.key, c.keyed = keyOf(filter)
 		q.index.add(c)
 	}
 	return c
@@ -159,8 +160,7 @@ func (q *Queue) dispatch() (after afterwards) {
 		case !ok:
 			q.exhausted(a.cursor)
 		case k.msg == nil:
-			q.load(&after, k.lane, k.seq)
-			q.prefetch(&after, k.lane, k.seq)
+			q.fetch(&after, a.cursor, &k)
 			a.cursor.spent = q.round
 		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
 			k.take()
@@ -193,6 +193,7 @@ func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
 		return
 	}
 	k.take()
+	a.cursor.vain = 0
 	q.free.Add(-1)
 	q.counters.Dispatched++
 	q.turn = q.following

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/selector"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/store/pages"
 )
@@ -121,6 +122,8 @@ func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 		}
 	}
 	var buf, old []byte
+	var sum selector.Summary
+	made := make(map[laneNumber][]byte, len(f.pages))
 	for i := range f.pages {
 		fp := &f.pages[i]
 		key := store.PageKey(nil, id, fp.lane, fp.number)
@@ -134,6 +137,10 @@ func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 		if err := w.Put(key, buf); err != nil {
 			return err
 		}
+		made[fp.laneNumber] = fp.summarize(&sum, old, f.q.broker.Converters())
+	}
+	if err := f.writeSummaries(p, w, id, made); err != nil {
+		return err
 	}
 	return f.writeDirectory(w, id)
 }
@@ -141,6 +148,9 @@ func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 func (f *Frozen) writeDirectory(w pages.Writer, id uint64) error {
 	for _, c := range f.gone {
 		if err := w.Delete(store.ChunkKey(nil, id, c.lane, c.number)); err != nil {
+			return err
+		}
+		if err := w.Delete(store.SummariesKey(nil, id, c.lane, c.number)); err != nil {
 			return err
 		}
 	}

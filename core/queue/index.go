@@ -17,7 +17,8 @@ import (
 // grow long because its consumers have no credit, it stops being indexed and
 // later goes on scanning from there.
 
-// KeyedFilter is a Filter that may demand that a field is one of some values.
+// KeyedFilter is a Filter that may demand that a field is one of some values,
+// or a number in a range.
 type KeyedFilter interface {
 	Filter
 	// Key returns what the filter demands, if it does.
@@ -41,6 +42,7 @@ type fieldIndex struct {
 	field  selector.Field
 	reader KeyedFilter // reads the field
 	by     map[selector.KeyValue][]*cursor
+	ranges rangeIndex
 }
 
 func (x *index) add(c *cursor) {
@@ -52,7 +54,10 @@ func (x *index) add(c *cursor) {
 	i := slices.IndexFunc(x.fields, func(e fieldIndex) bool { return e.field == key.Field })
 	if i < 0 {
 		i = len(x.fields)
-		x.fields = append(x.fields, fieldIndex{key.Field, f, make(map[selector.KeyValue][]*cursor)})
+		x.fields = append(x.fields, fieldIndex{field: key.Field, reader: f, by: make(map[selector.KeyValue][]*cursor)})
+	}
+	if key.Ranged() {
+		x.fields[i].ranges.add(key.Low, key.High, c)
 	}
 	for _, v := range key.Values {
 		if by := x.fields[i].by; !slices.Contains(by[v], c) {
@@ -75,7 +80,10 @@ func (x *index) remove(c *cursor) {
 			delete(by, v)
 		}
 	}
-	if len(by) == 0 {
+	if key.Ranged() {
+		x.fields[i].ranges.remove(c)
+	}
+	if len(by) == 0 && len(x.fields[i].ranges.all) == 0 {
 		x.fields = slices.Delete(x.fields, i, i+1)
 	}
 }
@@ -101,6 +109,7 @@ func (q *Queue) offer(l *lane, seq uint64, m *message.Message) {
 		f := &x.fields[i]
 		if v, ok := f.reader.Value(f.field, m); ok {
 			q.offerTo(f.by[v], l, level, seq, m)
+			q.offerToRanges(&f.ranges, v.Number(), l, level, seq, m)
 		}
 	}
 }

@@ -21,11 +21,11 @@ func newSelecting(text string) selecting {
 }
 
 // Matches implements Filter.
-func (s selecting) Matches(m *message.Message) bool { return s.Selector.Matches(m, nil) }
+func (s selecting) Matches(m *message.Message) bool { return s.Selector.Matches(m, numbered) }
 
 // Value implements KeyedFilter.
 func (s selecting) Value(f selector.Field, m *message.Message) (selector.KeyValue, bool) {
-	return f.Value(m, nil)
+	return f.Value(m, numbered)
 }
 
 // asked counts how often a filter was asked.

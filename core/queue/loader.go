@@ -19,9 +19,14 @@ const loadBytes = 1 << 20
 var ErrLost = errors.New("transient messages are lost")
 
 // LoadPage reads the messages of seq's page that are not in memory, from seq
-// on, and has them delivered. With an error that isn't ErrLost the page store
+// on, and has them delivered. If a cursor waits there for which the summaries
+// say that it finds nothing before another page, it is that page. With an error that isn't ErrLost the page store
 // is damaged.
 func (q *Queue) LoadPage(p pages.Store, laneNumber uint8, seq uint64) error {
+	seq, err := q.seek(p, laneNumber, seq)
+	if err != nil {
+		return err
+	}
 	before := uint64(1)<<(seq&pageMask) - 1
 	msgs, err := q.read(p, laneNumber, seq>>pageShift, before)
 	q.arrived(laneNumber, seq, msgs)

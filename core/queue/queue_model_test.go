@@ -112,6 +112,7 @@ var filters = []Filter{
 	modulo{1000, 7},
 	newSelecting("JMSPriority = 4"),
 	newSelecting("JMSDeliveryMode IN ('NON_PERSISTENT') AND JMSPriority < 9"),
+	newSelecting("hundreds = '7'"), newSelecting("n > 300 AND n < 320"), newSelecting("n BETWEEN 500 AND 5000 AND JMSPriority > 4"),
 }
 
 func (m *machine) consume(t *rapid.T) {

@@ -86,6 +86,22 @@ func (w *world) Commit(r store.Request) { w.log = append(w.log, r) }
 // NowMs implements Broker.
 func (w *world) NowMs() int64 { return w.now }
 
+// Converters implements Broker.
+func (w *world) Converters() message.Converters { return numbered }
+
+// numbered reads the messages of these tests: their number is a property.
+var numbered = message.Converters{message.EncodingHub: numberedView{}}
+
+type numberedView struct{}
+
+// View implements message.Converter.
+func (numberedView) View(m *message.Message) (*message.View, error) {
+	n := int64(number(m))
+	return &message.View{Properties: []message.Property{
+		{Name: "n", Value: message.Int64Value(n)}, {Name: "hundreds", Value: message.StringValue(fmt.Sprint(n / 100))},
+	}}, nil
+}
+
 // Pressed implements Broker.
 func (w *world) Pressed() {}
 

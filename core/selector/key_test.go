@@ -14,9 +14,15 @@ func TestKeysOfSelectors(t *testing.T) {
 		"a = 'x' OR b": "", "NOT a = 'x'": "", "a NOT IN ('x')": "", "a <> 'x'": "", "JMSPriority = '4'": "", "a = TRUE": "",
 		"JMSMessageID = 'x'": "", "JMSMessageID = 1": "", "a = b": "", convertPrefix + "a = 'x'": "", "JMSPriority IN ('4')": "",
 		"JMSXDeliveryCount = 2": "",
+		"a > 5 AND a < 7":       "5 to 7", "7 >= a AND b AND 5 < a AND a < 6": "5 to 6", "a BETWEEN -1 AND 2.5": "-1 to 2.5",
+		"a > 5": "5 to +Inf", "5 > a": "-Inf to 5", "a > 1 AND b BETWEEN 2 AND 3": "2 to 3", "a > 1 AND b = 2": "[{ 2}]",
+		"a NOT BETWEEN 1 AND 2": "", "a > 1 OR a < 0": "", "a > b": "", "a + 1 > 2": "", "NOT a > 1": "",
+		"JMSPriority > 4": "4 to +Inf", "JMSXDeliveryCount > 1": "", "a BETWEEN b AND 3": "", convertPrefix + "a > 1": "",
 	} {
 		got := ""
-		if k, ok := mustParse(t, text, Options{}).Key(); ok {
+		if k, ok := mustParse(t, text, Options{}).Key(); ok && k.Ranged() {
+			got = fmt.Sprint(k.Low, " to ", k.High)
+		} else if ok {
 			got = fmt.Sprint(k.Values)
 		}
 		if got != want {

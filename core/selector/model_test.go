@@ -20,7 +20,7 @@ type term struct {
 	eval func(props) any
 }
 
-func binary(op string, a, b term, f func(x, y any) any) term {
+func combine(op string, a, b term, f func(x, y any) any) term {
 	return term{fmt.Sprintf("(%s %s %s)", a.text, op, b.text), func(p props) any { return f(a.eval(p), b.eval(p)) }}
 }
 
@@ -141,7 +141,7 @@ func drawNumber(t *rapid.T, depth int) term {
 		return term{strconv.Itoa(i), func(props) any { return new(big.Rat).SetInt64(int64(i)) }}
 	}
 	op := rapid.SampledFrom([]string{"+", "-", "*", "/", "%"}).Draw(t, "op")
-	return binary(op, drawNumber(t, depth-1), drawNumber(t, depth-1), naiveCalculate(op))
+	return combine(op, drawNumber(t, depth-1), drawNumber(t, depth-1), naiveCalculate(op))
 }
 
 func drawCondition(t *rapid.T, depth int) term {
@@ -151,20 +151,20 @@ func drawCondition(t *rapid.T, depth int) term {
 	}
 	switch kind {
 	case 0, 1:
-		return binary("AND", drawCondition(t, depth-1), drawCondition(t, depth-1), naiveAnd)
+		return combine("AND", drawCondition(t, depth-1), drawCondition(t, depth-1), naiveAnd)
 	case 2:
-		return binary("OR", drawCondition(t, depth-1), drawCondition(t, depth-1), naiveOr)
+		return combine("OR", drawCondition(t, depth-1), drawCondition(t, depth-1), naiveOr)
 	case 3:
 		a := drawCondition(t, depth-1)
 		return term{"(NOT " + a.text + ")", func(p props) any { return naiveNot(a.eval(p)) }}
 	case 4, 5:
 		op := rapid.SampledFrom([]string{"=", "<>", "<", "<=", ">", ">="}).Draw(t, "op")
-		return binary(op, drawNumber(t, 2), drawNumber(t, 2), naiveCompare(op))
+		return combine(op, drawNumber(t, 2), drawNumber(t, 2), naiveCompare(op))
 	case 6:
 		s := rapid.SampledFrom([]string{"", "a", "ab", "it's"}).Draw(t, "string")
 		literal := term{"'" + strings.ReplaceAll(s, "'", "''") + "'", func(props) any { return s }}
 		op := rapid.SampledFrom([]string{"=", "<>"}).Draw(t, "op")
-		return binary(op, drawName(t), literal, naiveCompare(op))
+		return combine(op, drawName(t), literal, naiveCompare(op))
 	case 7:
 		return drawBetween(t)
 	case 8:
@@ -244,7 +244,17 @@ func wantKeyHolds(t *rapid.T, s *Selector, m *message.Message) {
 	if !ok || !s.Matches(m, converters) {
 		return
 	}
-	if got, ok := k.Field.Value(m, converters); !ok || !slices.Contains(k.Values, got) {
+	got, ok := k.Field.Value(m, converters)
+	in := slices.Contains(k.Values, got) || k.Ranged() && k.Low <= got.Number() && got.Number() <= k.High
+	if !ok || !in {
 		t.Fatalf("%s is true, but its key %v is %v", s, k, got)
+	}
+	var sum Summary
+	for range rapid.IntRange(0, 3).Draw(t, "others") {
+		sum.mustAdd(t, newMessage(message.EncodingAMQP, drawMessage(t).list()))
+	}
+	sum.mustAdd(t, m)
+	if text := sum.Append(nil); !k.MayMatch(text) {
+		t.Fatalf("%s is true for a message in the summary %x, which rules it out", s, text)
 	}
 }

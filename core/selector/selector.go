@@ -61,7 +61,7 @@ func Parse(text string, o Options) (*Selector, error) {
 		s.ofDelivery = s.ofDelivery || n.header.ofDelivery()
 	})
 	if !always { // a number may equal the string then
-		s.key, s.keyed = keyOf(root, o)
+		s.key, s.keyed = keyOfAll(root, o)
 	}
 	return s, nil
 }

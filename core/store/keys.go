@@ -14,6 +14,7 @@ const (
 	keyBody  byte = 0x05 // message id, part -> part of a body kept by reference
 	keyRefs  byte = 0x06 // message id -> how many pages refer to it, its size
 	keyState byte = 0x07 // kind, name -> other state of the machine
+	keySums  byte = 0x08 // queue, lane, chunk -> what the messages of 256 pages have in their properties
 )
 
 // QueueKey is where a queue's own state stands; QueuePrefix finds them all.
@@ -29,6 +30,11 @@ func ChunkKey(b []byte, queue uint64, lane uint8, chunk uint64) []byte {
 // PageKey is where a page's messages stand.
 func PageKey(b []byte, queue uint64, lane uint8, page uint64) []byte {
 	return laneKey(b, keyPage, queue, lane, page)
+}
+
+// SummariesKey is where the summaries of pages chunk*256 and on stand.
+func SummariesKey(b []byte, queue uint64, lane uint8, chunk uint64) []byte {
+	return laneKey(b, keySums, queue, lane, chunk)
 }
 
 func laneKey(b []byte, kind byte, queue uint64, lane uint8, n uint64) []byte {
@@ -80,10 +86,10 @@ func ParseChunkKey(k []byte) (queue uint64, lane uint8, chunk uint64, ok bool) {
 // Key is what a key of the page store says. Only the fields that Kind names
 // are used.
 type Key struct {
-	Kind   string // queue, chunk, page, body, references, state, or unknown
-	Queue  uint64 // queue, chunk, page
-	Lane   uint8  // chunk, page: the priority
-	Number uint64 // chunk, page; body: the part
+	Kind   string // queue, chunk, summaries, page, body, references, state, or unknown
+	Queue  uint64 // queue, chunk, summaries, page
+	Lane   uint8  // chunk, summaries, page: the priority
+	Number uint64 // chunk, summaries, page; body: the part
 	ID     string // body, references: the message's id, two hexadecimal numbers
 	Part   byte   // state: the letter of the machine's part
 	Name   string // state
@@ -99,6 +105,8 @@ func ParseKey(k []byte) Key {
 		return Key{Kind: "queue", Queue: binary.BigEndian.Uint64(k[1:])}
 	case kind == keyChunk && len(k) == 18:
 		return Key{Kind: "chunk", Queue: binary.BigEndian.Uint64(k[1:]), Lane: k[9], Number: binary.BigEndian.Uint64(k[10:])}
+	case kind == keySums && len(k) == 18:
+		return Key{Kind: "summaries", Queue: binary.BigEndian.Uint64(k[1:]), Lane: k[9], Number: binary.BigEndian.Uint64(k[10:])}
 	case kind == keyPage && len(k) == 18:
 		return Key{Kind: "page", Queue: binary.BigEndian.Uint64(k[1:]), Lane: k[9], Number: binary.BigEndian.Uint64(k[10:])}
 	case kind == keyBody && len(k) == 21:
