@@ -167,7 +167,7 @@ func TestScrapeHasTheBrokerTheRuntimeAndTheProcess(t *testing.T) {
 		t.Fatalf("got %d %s", status, header.Get("Content-Type"))
 	}
 	for _, want := range []string{
-		"# TYPE go_goroutines gauge", "process_open_fds ", "process_cpu_seconds_total ",
+		"# TYPE go_goroutines gauge", "go_gc_heap_live_bytes ", "process_open_fds ", "process_cpu_seconds_total ",
 		`entrepot_connections_rejected_total{reason="a \"b\" \\ \n` + "\uFFFD" + `"} 1`,
 	} {
 		if !strings.Contains(body, want) {
