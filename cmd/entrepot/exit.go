@@ -37,6 +37,18 @@ type timeoutError struct{ text string }
 
 func (e *timeoutError) Error() string { return e.text }
 
+// storeError ends a broker whose store failed while it ran. A start that reads
+// the log again is what helps: EX_TEMPFAIL.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string {
+	return fmt.Sprintf("%v; nothing that was confirmed is lost: start the broker again when the disk works", e.err)
+}
+func (e *storeError) Unwrap() error { return e.err }
+
+// ExitCode implements coded.
+func (*storeError) ExitCode() int { return exitTempFail }
+
 // coded is an error that brings its own exit code, from cmd/bench.
 type coded interface {
 	error

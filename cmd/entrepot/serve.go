@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -127,24 +127,28 @@ func (s *service) run(ctx context.Context) error {
 				s.report()
 			default:
 				s.node.log.Info("shutting down", "signal", sig.String(), "timeout", s.node.cfg.Shutdown.Timeout.String())
-				return s.shutdown(ctx)
+				return s.shutdown(ctx, s.node.cfg.Shutdown.Timeout)
 			}
 		case err := <-s.node.failure:
 			s.node.log.Error("the store failed: the broker ends, so that a start reads the log again", "error", err)
-			if stopErr := s.shutdown(ctx); stopErr != nil {
+			if stopErr := s.shutdown(ctx, min(failureGrace, s.node.cfg.Shutdown.Timeout)); stopErr != nil {
 				s.node.log.Warn("the shutdown was not clean", "error", stopErr)
 			}
-			return fmt.Errorf("the store failed: %w", err)
+			return &storeError{err}
 		case <-ctx.Done():
-			return s.shutdown(context.WithoutCancel(ctx))
+			return s.shutdown(context.WithoutCancel(ctx), s.node.cfg.Shutdown.Timeout)
 		}
 	}
 }
 
-// shutdown drains within the configured time, or until another signal.
-func (s *service) shutdown(ctx context.Context) error {
+// failureGrace is what clients get to read their errors when the store has
+// failed: there is nothing that they could finish.
+const failureGrace = time.Second
+
+// shutdown drains within the time, or until another signal.
+func (s *service) shutdown(ctx context.Context, timeout time.Duration) error {
 	s.tell(ctx, "STOPPING=1")
-	ctx, cancel := context.WithTimeout(ctx, s.node.cfg.Shutdown.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	stopped := make(chan struct{})
 	watched := make(chan struct{})

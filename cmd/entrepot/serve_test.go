@@ -356,15 +356,34 @@ func TestSystemdIsToldOfReadinessAndStop(t *testing.T) {
 	}
 }
 
-func TestStoreFailureEndsServeWithAnError(t *testing.T) {
-	n, err := startNode(t.Context(), loadForTest(t), quiet(t))
+// The time for a drain isn't waited for, whatever clients do.
+func TestStoreFailureEndsServeAtOnceWithItsOwnCode(t *testing.T) {
+	cfg := loadForTest(t)
+	cfg.Shutdown.Timeout = time.Hour
+	n, err := startNode(t.Context(), cfg, quiet(t))
 	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", n.server.Listeners()[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		_, err := io.WriteString(conn, "CONNECT\naccept-version:1.2\nhost:x\n\n\x00")
+		for err == nil {
+			_, err = io.WriteString(conn, "SEND\ndestination:/topic/busy\n\nx\x00")
+		}
+	})
+	if _, err := bufio.NewReader(conn).ReadString(0); err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("input/output error")
 	n.brokerOptions().Store.OnFailure(broken)
 	s := &service{node: n, signals: make(chan os.Signal)}
-	if err := s.run(t.Context()); !errors.Is(err, broken) || exitCode(err) != exitError {
+	if err := s.run(t.Context()); !errors.Is(err, broken) || exitCode(err) != exitTempFail {
 		t.Errorf("run returned %v", err)
 	}
+	busy.Wait()
 }

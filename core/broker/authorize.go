@@ -51,7 +51,7 @@ func (s *Session) authenticate() error {
 		return fail(CodeUnavailable, "connect", "%w", err)
 	case err != nil:
 		s.b.counts.unauthenticated.Add(1)
-		s.b.o.Logger.Warn("a client was not let in", "proto", s.req.Protocol, "conn", s.req.Remote, "listener", s.req.Listener,
+		s.b.o.Logger.Warn("a client was not let in", "proto", s.req.Protocol, "remote", s.remote(), "listener", s.req.Listener,
 			"user", clip(s.req.Login), "reason", reasonOf(err))
 		return fail(CodeUnauthorized, "connect", "%w", err)
 	}
@@ -181,7 +181,7 @@ func (s *Session) forbid(a security.Action, doing string, d message.Destination)
 	if !s.denied.Swap(true) {
 		log = s.b.o.Logger.Warn
 	}
-	log("a client was denied something", "proto", s.req.Protocol, "conn", s.req.Remote, "client_id", s.clientID,
+	log("a client was denied something", "proto", s.req.Protocol, "remote", s.remote(), "client_id", s.clientID,
 		"user", p.Name, "action", a.String(), "dest", d.String(), "reason", s.b.o.Security.Authorize(p, a, d).Why)
 	return fail(CodeForbidden, doing+" "+d.String(), "user %q has no %s permission for %s", p.Name, a, d)
 }

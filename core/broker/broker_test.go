@@ -186,12 +186,14 @@ func (r *rig) restart() {
 // kill loses what was not synced, and opens the broker again on the rest.
 func (r *rig) kill(seed uint64) {
 	r.t.Helper()
-	old := r.Broker
-	r.fs.Crash(seed)
+	// The disk stands still while the old broker's goroutines end: power fails
+	// only when nobody writes any more.
+	r.fs.HaltAfter(0)
 	r.pages.Crash()
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = old.Close(gone) // its goroutines; its files are dead
+	_ = r.Close(gone)
+	r.fs.Crash(seed)
 	r.pages.Crash()
 	r.open()
 }

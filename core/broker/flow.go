@@ -145,8 +145,8 @@ func (f *flow) warn(s *Session, h *hold, now time.Time) {
 		return
 	}
 	h.warned = true
-	f.b.o.Logger.Warn("a producer waits", "proto", s.req.Protocol, "conn", s.req.Remote, "client_id", s.clientID,
-		"reason", h.reason, "for", now.Sub(h.since).Round(time.Millisecond))
+	f.b.o.Logger.Warn("a producer waits", "proto", s.req.Protocol, "remote", s.remote(), "client_id", s.clientID,
+		"reason", h.reason, "waited", now.Sub(h.since).Round(time.Millisecond).String())
 }
 
 func (f *flow) forget(s *Session) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/store/log"
@@ -143,7 +144,7 @@ func (s *Store) commit(b *batch, sync bool) error {
 	if err != nil {
 		if !errors.Is(err, ErrFull) {
 			s.fail(err)
-			err = s.Failed()
+			err = fmt.Errorf("%w: %w", ErrUncertain, s.Failed())
 		}
 		return err
 	}

@@ -37,7 +37,7 @@ func wantFailed(t *testing.T, r *rig, told chan error, cause error) {
 	r.Commit(publish(902, 10, Synced, k))
 	r.Commit(Request{Done: k, Token: 903})
 	for token := uint64(901); token <= 903; token++ {
-		if err := k.wait(t, token); !errors.Is(err, ErrFailed) {
+		if err := k.wait(t, token); !errors.Is(err, ErrFailed) || errors.Is(err, ErrUncertain) {
 			t.Fatalf("request %d after the failure: %v", token, err)
 		}
 	}
@@ -64,8 +64,8 @@ func TestFailedWriteOrSyncIsFinalAndARestartRecoversWhatWasCompleted(t *testing.
 			r.fs.Inject(tt.fault)
 			k := &sink{}
 			r.Commit(change(201, Synced, k))
-			if err := k.wait(t, 201); !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.EIO) {
-				t.Fatalf("error is %v, want ErrFailed because of EIO", err)
+			if err := k.wait(t, 201); !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.EIO) || !errors.Is(err, ErrUncertain) {
+				t.Fatalf("error is %v, want ErrFailed and ErrUncertain because of EIO", err)
 			}
 			wantFailed(t, r, told, syscall.EIO)
 			if applied, _, _ := r.ledger.snapshot(); len(applied) != 200 {

@@ -20,6 +20,10 @@ var (
 	ErrFailed = errors.New("the store failed; the broker must be restarted")
 	ErrFull   = errors.New("the broker's disk is full: consume messages, or free disk space")
 	ErrClosed = errors.New("the broker is shutting down")
+	// ErrUncertain comes with ErrFailed to those whose record was being written
+	// or synced when the store failed: only the next start tells what is on the
+	// disk. Requests that came later were not stored.
+	ErrUncertain = errors.New("the outcome is unknown: it may take effect with the broker's next start, or not")
 )
 
 // Machine is the state, a deterministic function of the log. The applier's

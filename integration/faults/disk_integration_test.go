@@ -72,12 +72,16 @@ func TestAnErrorOfTheDiskEndsTheBrokerAndNothingConfirmedIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			failing(t, b, calls, "EIO")
+			broken := time.Now()
 			failed := len(r.Load.History.Events())
 			code, err := b.Wait(patience)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if code == 0 || !strings.Contains(b.Log(), "input/output error") {
+			if took := time.Since(broken); took > 10*time.Second {
+				t.Errorf("it ended after %v", took)
+			}
+			if code != 75 || !strings.Contains(b.Log(), "input/output error") {
 				t.Errorf("it ended with %d and logged:\n%s", code, b.Log())
 			}
 			if err := stop(); err != nil && !strings.Contains(err.Error(), "ERROR") {
