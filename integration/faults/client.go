@@ -233,11 +233,13 @@ func (s *sender) send(ctx context.Context, place string, v Value, size int) erro
 	return s.Send(f)
 }
 
-// refuse notes an ERROR for a send. A full disk means that nothing happened. A
-// store that failed can't know what it left on the disk: that send may have
-// happened, and the history says no more of it.
+// refuse notes an ERROR for a send. A full disk, or a store that has failed
+// before, means that nothing happened. The store that failed with it can't know
+// what it left on the disk, and says so: that send may have happened, and the
+// history says no more of it.
 func (s *sender) refuse(of sent, why string) {
-	if !strings.Contains(why, "disk is full") {
+	full, failed := strings.Contains(why, "disk is full"), strings.Contains(why, "the store failed")
+	if !full && !failed || strings.Contains(why, "the outcome is unknown") {
 		return
 	}
 	s.mu.Lock()

@@ -6,20 +6,25 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/integration/wire"
 )
 
-// Consumer receives from a place and acknowledges one by one.
+// Consumer receives from a place and acknowledges what it got.
 type Consumer struct {
-	Place    string // queue, or "sub:NAME" of a durable subscription
-	Topic    string // of the durable subscription
-	Receipts bool   // ask for a receipt for each acknowledgement
-	Drop     bool   // break the connection off again and again, with messages not acknowledged
-	Limit    int    // deliveries in one life, 0 for no limit
+	Place      string // queue, or "sub:NAME" of a durable subscription
+	Topic      string // of the durable subscription
+	Receipts   bool   // ask for a receipt for each acknowledgement
+	Cumulative bool   // ack:client: acknowledge several messages with the last one, not one by one
+	Drop       bool   // break the connection off again and again, with messages not acknowledged
+	Limit      int    // deliveries in one life, 0 for no limit
 }
+
+// several is how many messages a cumulative acknowledgement is for.
+const several = 7
 
 // run receives until ctx, the limit or the connection ends.
 func (c *Consumer) run(ctx context.Context, l *life, rng *rand.Rand) error {
@@ -50,6 +55,9 @@ func (c *Consumer) subscribe(ctx context.Context, l *life) (*connection, error) 
 	f := wire.New("SUBSCRIBE", "id", "0", "ack", "client-individual", "receipt", "subscribed",
 		"destination", destination(c.Place), "activemq.prefetchSize", "50")
 	var headers []string
+	if c.Cumulative {
+		f.Headers["ack"] = "client"
+	}
 	if c.Topic != "" {
 		f.Headers["destination"] = "/topic/" + c.Topic
 		f.Headers["activemq.subscriptionName"] = c.Place
@@ -77,7 +85,7 @@ func (c *Consumer) session(ctx context.Context, l *life, limit int, quiet time.D
 		return err
 	}
 	defer conn.end()
-	a := acknowledger{connection: conn, Consumer: c, waiting: map[string]Value{}}
+	a := acknowledger{connection: conn, Consumer: c, waiting: map[string][]Value{}}
 	for n := 0; limit == 0 || n < limit; {
 		f, err := conn.Read(quiet)
 		if err != nil {
@@ -104,7 +112,8 @@ type acknowledger struct {
 	*Consumer
 
 	acks    int
-	waiting map[string]Value // receipt -> message
+	open    []Value            // received, to be acknowledged with the next ACK
+	waiting map[string][]Value // receipt -> messages
 }
 
 // frame takes a MESSAGE or RECEIPT.
@@ -117,12 +126,14 @@ func (a *acknowledger) frame(f wire.Frame, acknowledge bool) (isMessage bool, er
 		}
 		return true, a.acknowledge(v, f.Headers["ack"])
 	case "RECEIPT":
-		v, ok := a.waiting[f.Headers["receipt-id"]]
+		values, ok := a.waiting[f.Headers["receipt-id"]]
 		if !ok {
 			return false, fmt.Errorf("%s was not asked for", f)
 		}
 		delete(a.waiting, f.Headers["receipt-id"])
-		a.note(AckConfirmed, a.Place, v, "")
+		for _, v := range values {
+			a.note(AckConfirmed, a.Place, v, "")
+		}
 		return false, nil
 	default:
 		return false, fmt.Errorf("a consumer of %s got %s %q", a.Place, f, f.Body)
@@ -130,13 +141,20 @@ func (a *acknowledger) frame(f wire.Frame, acknowledge bool) (isMessage bool, er
 }
 
 func (a *acknowledger) acknowledge(v Value, id string) error {
+	a.open = append(a.open, v)
+	if a.Cumulative && len(a.open) < several {
+		return nil
+	}
 	f := wire.New("ACK", "id", id)
 	if a.Receipts {
 		a.acks++
 		receipt := strconv.Itoa(a.acks)
 		f.Headers["receipt"] = receipt
-		a.waiting[receipt] = v
+		a.waiting[receipt] = slices.Clone(a.open)
 	}
-	a.note(AckInvoked, a.Place, v, "")
+	for _, v := range a.open {
+		a.note(AckInvoked, a.Place, v, "")
+	}
+	a.open = a.open[:0]
 	return a.Send(f)
 }

@@ -87,7 +87,7 @@ func KillLoop(ctx context.Context, o KillOptions) (*KillReport, error) {
 func rules() Rules {
 	return Rules{
 		Routes: map[string][]string{"topic:events": {"sub:a", "sub:b"}},
-		Single: map[string]bool{"single": true, "sub:a": true, "sub:b": true, "moved": true},
+		Single: map[string]bool{"single": true, "pile": true, "sub:a": true, "sub:b": true, "moved": true},
 	}
 }
 
@@ -96,6 +96,7 @@ func drains() []*Consumer {
 	return []*Consumer{
 		{Place: "shared", Receipts: true},
 		{Place: "single", Receipts: true},
+		{Place: "pile", Receipts: true},
 		{Place: "left", Receipts: true},
 		{Place: "right", Receipts: true},
 		{Place: "inbox", Receipts: true},
@@ -110,7 +111,7 @@ func drains() []*Consumer {
 func clients() (steady, eager []client) {
 	const gap = 25 * time.Millisecond
 	steady = []client{
-		&Producer{Name: "p1", Places: []string{"shared", "single"}, Window: 50, Pause: gap},
+		&Producer{Name: "p1", Places: []string{"shared", "single", "pile"}, Window: 50, Pause: gap},
 		&Producer{Name: "p2", Places: []string{"shared", "single", "topic:events"}, Window: 10, Pause: gap},
 		&Producer{Name: "p3", Places: []string{"inbox", "topic:events"}, Window: 5, Pause: gap},
 		&TxProducer{Name: "t1", Places: []string{"left", "right"}, Pause: gap},
@@ -121,6 +122,7 @@ func clients() (steady, eager []client) {
 		&Consumer{Place: "shared", Receipts: true},
 		&Consumer{Place: "shared"},
 		&Consumer{Place: "single", Receipts: true},
+		&Consumer{Place: "pile", Receipts: true, Cumulative: true},
 		&Consumer{Place: "left", Receipts: true},
 		&Consumer{Place: "right"},
 		&Consumer{Place: "moved", Receipts: true},
