@@ -66,7 +66,7 @@ the left, and at the first element where they differ a name goes before ` + "`*`
 
 The names are those of ActiveMQ's policyEntry. Names of ActiveMQ's that have no
 effect here are accepted with a warning; others that aren't in the table are
-errors. [Queues](queues.md) says more about the settings.
+errors. [Queues](queues.md) and [topics](topics.md) say more about the settings.
 
 | key | meaning |
 | --- | --- |

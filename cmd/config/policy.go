@@ -27,6 +27,13 @@ type DestinationPolicy struct {
 	DurableTopicPrefetch           *int    `key:"durableTopicPrefetch" doc:"the same for durable subscriptions (100)"`
 	AllConsumersExclusiveByDefault *bool   `key:"allConsumersExclusiveByDefault" doc:"one consumer of a queue is served, the others stand by"`
 
+	AlwaysRetroactive *bool `key:"alwaysRetroactive" doc:"every subscriber of a topic gets what its subscriptionRecoveryPolicy keeps, not only retroactive ones"`
+
+	Pending  PendingMessageLimitStrategy `key:"pendingMessageLimitStrategy"`
+	Eviction MessageEvictionStrategy     `key:"messageEvictionStrategy"`
+	Slow     SlowConsumerStrategy        `key:"slowConsumerStrategy"`
+	Recovery SubscriptionRecoveryPolicy  `key:"subscriptionRecoveryPolicy"`
+
 	Redelivery RedeliveryPolicy   `key:"redeliveryPolicy"`
 	DeadLetter DeadLetterStrategy `key:"deadLetterStrategy"`
 }
@@ -97,6 +104,7 @@ func (d *DestinationPolicy) apply(p *policy.Policy) {
 	give(&p.Prefetch.Topic, d.TopicPrefetch)
 	give(&p.Prefetch.Durable, d.DurableTopicPrefetch)
 	give(&p.Exclusive, d.AllConsumersExclusiveByDefault)
+	d.applyTopics(p)
 	d.Redelivery.apply(&p.Redelivery)
 	d.DeadLetter.apply(&p.DeadLetter)
 }
@@ -239,6 +247,7 @@ func (d *DestinationPolicy) numbers(fail func(setting, message, hint string)) {
 	number("durableTopicPrefetch", d.DurableTopicPrefetch, 1, most)
 	number("redeliveryPolicy.maximumRedeliveries", d.Redelivery.MaximumRedeliveries, policy.Unlimited, most)
 	number("redeliveryPolicy.collisionAvoidancePercentage", d.Redelivery.CollisionAvoidancePercentage, 0, 100)
+	d.checkTopics(number, fail)
 	if m := d.Redelivery.BackOffMultiplier; m != nil && !(*m >= 1 && *m <= 1000) { // NaN too
 		fail("redeliveryPolicy.backOffMultiplier", fmt.Sprintf("%v is out of range", *m), "give 1 to 1000")
 	}

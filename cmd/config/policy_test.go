@@ -22,6 +22,18 @@ const everyPolicy = `destinationPolicy:
     topicPrefetch: 30
     durableTopicPrefetch: 40
     allConsumersExclusiveByDefault: true
+    alwaysRetroactive: true
+    pendingMessageLimitStrategy: {type: prefetchRate, limit: 5, multiplier: 2.5}
+    messageEvictionStrategy: {type: uniqueProperty, propertyName: symbol}
+    slowConsumerStrategy:
+      type: abortSlowAckConsumer
+      maxSlowDuration: 1s
+      maxSlowCount: 2
+      maxTimeSinceLastAck: 3s
+      ignoreIdleConsumers: false
+      abortConnection: true
+      checkPeriod: 4s
+    subscriptionRecoveryPolicy: {type: fixedSized, maximumSize: 6, recoverDuration: 7s}
     useCache: false
     redeliveryPolicy:
       maximumRedeliveries: -1
@@ -54,7 +66,7 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Warnings) != 1 || l.Warnings[0] != "a.yaml:11: useCache has no effect here: messages move between memory and disk by themselves" {
+	if len(l.Warnings) != 1 || l.Warnings[0] != "a.yaml:23: useCache has no effect here: messages move between memory and disk by themselves" {
 		t.Errorf("warnings are %q", l.Warnings)
 	}
 	set, err := policy.New(policy.Default(), []policy.Entry{l.Policies[0].Entry(), l.Policies[1].Entry()})
@@ -71,8 +83,14 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 			Strategy: policy.Individual, Queue: "graves", QueuePrefix: "q.", QueueSuffix: ".q", TopicSuffix: ".t",
 			TopicForQueues: true, PerDurableSubscription: true, NonPersistent: true, Expiration: 7 * 24 * time.Hour,
 		},
-		Prefetch:  policy.Prefetch{Queue: 10, Browser: 20, Topic: 30, Durable: 40},
-		Limit:     policy.Limit{Messages: 1000, Overflow: policy.DropOldest},
+		Prefetch: policy.Prefetch{Queue: 10, Browser: 20, Topic: 30, Durable: 40},
+		Limit:    policy.Limit{Messages: 1000, Overflow: policy.DropOldest},
+		Pending:  policy.Pending{Limit: 5, Multiplier: 2.5, Evict: policy.EvictSame, Property: "symbol"},
+		Slow: policy.Slow{
+			Abort: policy.AbortSilent, Connection: true, Check: 4 * time.Second, Count: 2, Duration: time.Second,
+			Silence: 3 * time.Second, Idle: true,
+		},
+		Recovery:  policy.Recovery{Keep: policy.KeepSize, Messages: 6, Bytes: 6, Duration: 7 * time.Second, Always: true},
 		Exclusive: true,
 	}
 	if diff := cmp.Diff(want, *set.For(message.Queue("b"))); diff != "" {
@@ -127,7 +145,14 @@ func TestPoliciesThatMakeNoSenseAreErrors(t *testing.T) {
 		{"prefix", `{queue: a, deadLetterStrategy: {queuePrefix: "a,b"}}`, `deadLetterStrategy.queuePrefix: "a,b" can't be part`},
 		{"strategy", "{queue: a, deadLetterStrategy: individual}", "destinationPolicy.deadLetterStrategy: needs keys below it"},
 		{"unknown", "{queue: a, queuePrefech: 1}", "did you mean queuePrefetch?"},
-		{"not a policy's", "{queue: a, subscriptionRecoveryPolicy: 1}", `unknown key "subscriptionRecoveryPolicy"`},
+		{"not a policy's", "{queue: a, dispatchPolicy: 1}", `unknown key "dispatchPolicy"`},
+		{"pending", "{topic: a, pendingMessageLimitStrategy: {limit: -2}}", "pendingMessageLimitStrategy.limit: -2 is out of range"},
+		{"part of the prefetch", "{topic: a, pendingMessageLimitStrategy: {type: prefetchRate}}", "prefetchRate needs a multiplier"},
+		{"no part of the prefetch", "{topic: a, pendingMessageLimitStrategy: {multiplier: 0}}", "pendingMessageLimitStrategy.multiplier: 0 is out of range"},
+		{"property", "{topic: a, messageEvictionStrategy: {type: uniqueProperty}}", "uniqueProperty needs a propertyName"},
+		{"how slow", "{topic: a, slowConsumerStrategy: {maxTimeSinceLastAck: 0s}}", "slowConsumerStrategy.maxTimeSinceLastAck: 0s is out of range"},
+		{"how often", "{topic: a, slowConsumerStrategy: {checkPeriod: 0s}}", "slowConsumerStrategy.checkPeriod: 0s is out of range"},
+		{"nothing kept", "{topic: a, subscriptionRecoveryPolicy: {maximumSize: 0}}", "subscriptionRecoveryPolicy.maximumSize: 0 is out of range"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Load(Inputs{File: writeFile(t, "e.yaml", "destinationPolicy:\n  - "+test.entry+"\n")})

@@ -86,6 +86,9 @@ type Subscription struct {
 	Exclusive bool
 	// Retroactive asks a topic for what it remembers.
 	Retroactive bool
+	// PendingLimit is how many messages of a topic wait beyond the window
+	// before some are discarded; 0 is as the policy says.
+	PendingLimit int
 	// Priority decides which of several consumers with credit is served
 	// first, 0 to 127.
 	Priority int

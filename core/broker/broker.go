@@ -109,6 +109,8 @@ type Broker struct {
 	flow       flow
 	limits     limits
 	upkeep     upkeep
+	slowness   slowness
+	recovery   recovery
 	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
@@ -155,6 +157,8 @@ func Open(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.limits.init(b)
+	b.slowness.init(b)
+	b.recovery.init(b)
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
 	}
@@ -163,6 +167,8 @@ func Open(o Options) (*Broker, error) {
 	}
 	b.loader.start()
 	b.upkeep.start()
+	b.slowness.start()
+	b.recovery.start()
 	b.store.Start()
 	b.schedules.start()
 	b.delays.start()
@@ -209,6 +215,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.expiry.stop()
 	b.schedules.stop()
 	b.delays.stop()
+	b.slowness.stop()
 	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	err := b.store.Close(ctx)

@@ -73,6 +73,7 @@ func (m *machine) publish(msg *message.Message) {
 	if retains(msg) {
 		m.b.retained.set(msg)
 	}
+	m.b.recovery.add(msg)
 	r := m.b.topics.Routes(d.Name)
 	n := 0
 	for _, to := range r.Bindings {

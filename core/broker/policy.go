@@ -9,6 +9,7 @@ import (
 func newPolicies(o Options) (*policy.Set, error) {
 	p := policy.Default()
 	p.Durability = o.Durability
+	p.Pending.Limit = o.Limits.Pending
 	return policy.New(p, o.Policies)
 }
 

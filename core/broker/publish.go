@@ -115,6 +115,7 @@ func (b *Broker) route(m *message.Message) (slow topic.Listener) {
 		b.ensure(d).EnqueueTransient(m)
 		return nil
 	}
+	b.recovery.add(m)
 	r := b.table(d.Kind).Routes(d.Name)
 	for _, to := range r.Bindings {
 		if to.Filter == nil || to.Filter.Matches(m) {

@@ -100,7 +100,7 @@ func (s *Session) attachShared(c *queue.Consumer, sub Subscription, filter queue
 		q := queue.New(sub.Destination, b, b.budget)
 		sh = &share{
 			key: key, topic: sub.Destination, selector: sub.Selector, noLocal: sub.NoLocal,
-			group: topic.NewGroup(q, filter, b.o.Limits),
+			group: topic.NewGroup(q, filter, b.topicLimits(sub.Destination, &sub)),
 		}
 		b.shares.byName[key] = sh
 		b.topics.Subscribe(sub.Destination.Name, sh.group)

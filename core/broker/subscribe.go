@@ -4,7 +4,6 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/store"
-	"github.com/entrepot-mq/entrepot/core/topic"
 )
 
 // Subscribe starts a consumer. It may wait for the disk when it makes a
@@ -139,7 +138,7 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 		}
 		return join(end, leave), nil
 	case d.Kind.IsTopic():
-		return join(end, s.listen(c, d, filter, sub.Retroactive)), nil
+		return join(end, s.listen(c, d, &sub, filter)), nil
 	}
 	p := &patternConsumer{s: s, pattern: d, c: c, sub: sub, filter: filter}
 	if message.IsPattern(d.Name) {
@@ -152,38 +151,6 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 	}
 	p.attach(q)
 	return end, nil
-}
-
-// listen subscribes c to a topic or a pattern of topics; a retroactive
-// consumer gets what they remember, too.
-func (s *Session) listen(c *queue.Consumer, d message.Destination, filter queue.Filter, retroactive bool) (stop func()) {
-	table := s.b.table(d.Kind)
-	remembered := func(t *topic.Subscriber) {
-		if retroactive && d.Kind == message.KindTopic {
-			t.Recover(s.b.retained.match(d.Name))
-		}
-	}
-	if s.b.o.Security == nil || !message.IsPattern(d.Name) {
-		t := topic.NewSubscriber(c, filter, s.b.o.Limits)
-		table.Subscribe(d.Name, t)
-		remembered(t)
-		return func() { table.Unsubscribe(d.Name, t) }
-	}
-	t := topic.NewSubscriber(c, readable{s, filter}, s.b.o.Limits)
-	s.mu.Lock()
-	if s.wild == nil {
-		s.wild = make(map[*topic.Subscriber]struct{})
-	}
-	s.wild[t] = struct{}{}
-	s.mu.Unlock()
-	table.Subscribe(d.Name, t)
-	remembered(t)
-	return func() {
-		table.Unsubscribe(d.Name, t)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.wild, t)
-	}
 }
 
 func join(a, b func()) func() {

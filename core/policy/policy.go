@@ -18,6 +18,10 @@ type Policy struct {
 	DeadLetter DeadLetter
 	Prefetch   Prefetch
 	Limit      Limit
+	Pending    Pending
+	Slow       Slow
+	Recovery   Recovery
+	Advise     Advise
 	// Exclusive makes every consumer of a queue ask to be its only one.
 	Exclusive bool
 }
@@ -161,5 +165,8 @@ func Default() Policy {
 			Queue: "ActiveMQ.DLQ", QueuePrefix: "ActiveMQ.DLQ.Queue.", TopicPrefix: "ActiveMQ.DLQ.Topic.", Expired: true,
 		},
 		Prefetch: Prefetch{Queue: 1000, Browser: 500, Topic: 32767, Durable: 100},
+		Pending:  Pending{Limit: 1000},
+		Slow:     defaultSlow,
+		Recovery: defaultRecovery,
 	}
 }

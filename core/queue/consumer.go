@@ -45,6 +45,9 @@ type Feeder interface {
 	Dispatch()
 	// Detach ends the feeding of c.
 	Detach(c *Consumer)
+	// Waits reports whether so much waits that a consumer without credit is
+	// too slow.
+	Waits() bool
 }
 
 // Broker is what queues and consumers need of the broker around them. Its

@@ -19,13 +19,37 @@ type Limits struct {
 // what one slow reader can pin in memory.
 var DefaultLimits = Limits{Pending: 1000, Unsettled: 16 << 20}
 
+// Options describe a non-durable subscription.
+type Options struct {
+	Filter queue.Filter // nil for everything
+	Limits Limits
+	Evict  Evictor // nil discards the oldest
+	Watch  Watcher // nil if nobody wants to know
+	// Held keeps what is published until Recover has brought what was before.
+	Held bool
+}
+
+// Watcher gets to know how a subscription fares. It is called with locks held
+// and only takes a note.
+type Watcher interface {
+	// Discarded says that m was, because the consumer is slow.
+	Discarded(m *message.Message)
+	// Slow says that more than half of what may wait waits now, for the first
+	// time since nothing did.
+	Slow()
+}
+
 // Subscriber is a non-durable subscription to a topic or a pattern.
 type Subscriber struct {
 	c      *queue.Consumer
 	filter queue.Filter
 	limits Limits
+	evict  Evictor
+	watch  Watcher
 
 	mu      sync.Mutex
+	held    bool
+	slow    bool               // Watcher.Slow was called, and since then something waited
 	pending []*message.Message // oldest first, from head on
 	head    int
 	bytes   int
@@ -36,8 +60,8 @@ type Subscriber struct {
 }
 
 // NewSubscriber returns the subscription that feeds c.
-func NewSubscriber(c *queue.Consumer, filter queue.Filter, limits Limits) *Subscriber {
-	s := &Subscriber{c: c, filter: filter, limits: limits}
+func NewSubscriber(c *queue.Consumer, o Options) *Subscriber {
+	s := &Subscriber{c: c, filter: o.Filter, limits: o.Limits, evict: o.Evict, watch: o.Watch, held: o.Held}
 	if !c.AddFeeder(s) {
 		s.ended = true
 	}
@@ -52,7 +76,7 @@ func (s *Subscriber) Publish(m *message.Message) (slow bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.waiting() == 0 && s.c.Offer(m, s.limits.Unsettled) {
+	if s.ended || s.waiting() == 0 && !s.held && s.c.Offer(m, s.limits.Unsettled) {
 		return false
 	}
 	s.pending = append(s.pending, m)
@@ -60,17 +84,28 @@ func (s *Subscriber) Publish(m *message.Message) (slow bool) {
 	for s.waiting()-s.extra > s.limits.Pending || s.extra == 0 && s.bytes > s.limits.Unsettled && s.waiting() > 1 {
 		s.drop()
 	}
-	return s.full()
+	slow = s.full()
+	if slow && !s.slow && s.watch != nil {
+		s.slow = true
+		s.watch.Slow()
+	}
+	return slow
 }
 
-// drop discards the oldest message that is not a recovered one.
+// drop discards a message that is not a recovered one.
 func (s *Subscriber) drop() {
 	s.dropped++
-	if s.extra == 0 {
+	at := s.head + s.extra
+	if s.evict != nil {
+		at += s.evict.Victim(s.pending[at:])
+	}
+	if s.watch != nil {
+		s.watch.Discarded(s.pending[at])
+	}
+	if at == s.head {
 		s.pop()
 		return
 	}
-	at := s.head + s.extra
 	s.bytes -= s.pending[at].Size()
 	s.pending = slices.Delete(s.pending, at, at+1)
 }
@@ -99,18 +134,29 @@ func (s *Subscriber) pop() {
 }
 
 // Recover delivers what the topic remembers from before the subscription.
-// However many there are, none is dropped.
+// However many there are, none is dropped. What was published since is
+// delivered behind them, and once if it is among them.
 func (s *Subscriber) Recover(msgs []*message.Message) {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
 		return
 	}
+	since := slices.Clone(s.pending[s.head:])
+	s.pending, s.head, s.bytes, s.extra, s.held = s.pending[:0], 0, 0, 0, false
+	seen := make(map[*message.Message]struct{}, len(msgs))
 	for _, m := range msgs {
+		seen[m] = struct{}{}
 		if s.filter == nil || s.filter.Matches(m) {
 			s.pending = append(s.pending, m)
 			s.bytes += m.Size()
 			s.extra++
+		}
+	}
+	for _, m := range since {
+		if _, ok := seen[m]; !ok {
+			s.pending = append(s.pending, m)
+			s.bytes += m.Size()
 		}
 	}
 	s.mu.Unlock()
@@ -121,10 +167,21 @@ func (s *Subscriber) Recover(msgs []*message.Message) {
 func (s *Subscriber) Dispatch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held {
+		return
+	}
 	for s.waiting() > 0 && s.c.Offer(s.pending[s.head], s.limits.Unsettled) {
 		s.pop()
 		s.moved++
 	}
+	s.slow = s.slow && s.waiting() > 0
+}
+
+// Waits implements queue.Feeder.
+func (s *Subscriber) Waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.full()
 }
 
 // Detach implements queue.Feeder.

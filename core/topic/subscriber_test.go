@@ -3,6 +3,7 @@ package topic
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -23,10 +24,16 @@ func (broker) Commit(r store.Request) {
 }
 
 // inbox keeps the numbers of what it gets.
-type inbox struct{ got []uint64 }
+type inbox struct {
+	got  []uint64
+	msgs []*message.Message
+}
+
+func (b *inbox) has(m *message.Message) bool { return slices.Contains(b.msgs, m) }
 
 // Deliver implements queue.Target.
 func (b *inbox) Deliver(d queue.Delivery) {
+	b.msgs = append(b.msgs, d.Message)
 	b.got = append(b.got, binary.BigEndian.Uint64(d.Message.Payload()))
 }
 
@@ -39,7 +46,7 @@ func numbered(n uint64, size int) *message.Message {
 func newSubscriber(limits Limits, window uint32) (*Subscriber, *queue.Consumer, *inbox) {
 	in := &inbox{}
 	c := queue.NewConsumer(broker{}, queue.ConsumerOptions{Window: window, Target: in})
-	return NewSubscriber(c, nil, limits), c, in
+	return NewSubscriber(c, Options{Limits: limits}), c, in
 }
 
 // TestSubscriberKeepsTheNewest: whatever comes and is settled, deliveries are
@@ -129,8 +136,24 @@ func TestAnEndedSubscriberTakesNothing(t *testing.T) {
 	if full, _ := s.Pressure(); full || s.waiting() != 0 || s.bytes != 0 || len(in.got) != 1 {
 		t.Fatalf("full %v, %d wait, %d bytes, %d delivered", full, s.waiting(), s.bytes, len(in.got))
 	}
-	if late := NewSubscriber(c, nil, DefaultLimits); late.Publish(numbered(1, 8)) || !late.ended {
+	if late := NewSubscriber(c, Options{Limits: DefaultLimits}); late.Publish(numbered(1, 8)) || !late.ended {
 		t.Fatal("a subscriber of a closed consumer lives")
+	}
+}
+
+func TestWhatIsPublishedWhileASubscriberRecoversComesOnceAndBehind(t *testing.T) {
+	in := &inbox{}
+	c := queue.NewConsumer(broker{}, queue.ConsumerOptions{Window: 10, Target: in})
+	s := NewSubscriber(c, Options{Limits: DefaultLimits, Held: true})
+	var m []*message.Message
+	for n := range uint64(4) {
+		m = append(m, numbered(n, 8))
+	}
+	s.Publish(m[2])
+	s.Publish(m[3])
+	s.Recover(m[:3])
+	if fmt.Sprint(in.got) != "[0 1 2 3]" {
+		t.Fatalf("got %v", in.got)
 	}
 }
 

@@ -185,6 +185,7 @@ func (c *conn) readConsumer(p *subscribeParams, sub *subscription, r *broker.Sub
 	}
 	r.Exclusive, r.Retroactive, r.NoLocal = p.flag("exclusive"), p.flag("retroactive"), p.flag("noLocal")
 	r.Priority = max(0, p.number("activemq.priority", p.text("priority"), 0, 127))
+	r.PendingLimit = max(0, p.number("activemq.maximumPendingMessageLimit", p.text("maximumPendingMessageLimit"), -1, maxPrefetch))
 	c.readNamed(p, sub, r)
 	r.Window = c.window(p, r)
 }
