@@ -75,7 +75,7 @@ bench: ## run the Go benchmarks; "entrepot bench" drives a running broker
 
 .PHONY: integration
 integration: ## install clients of other languages and run them, and faults, against the real broker
-	go test -tags integration -count=1 -timeout 60m -v ./integration/...
+	go test -tags integration -p 1 -count=1 -timeout 60m -v ./integration/...
 
 .PHONY: docker
 docker: ## build the container image

@@ -134,14 +134,16 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 	}
 	acks := startAcks(conn, f.prefetch)
 	err = p.receive(ctx, f, subscription, mode, acks)
-	if ackErr := acks.finish(); err == nil {
-		err = explain("acknowledge", ackErr)
-	}
-	// What was sent ahead goes back to the queue; it must not hold up the goodbye.
+	// What was sent ahead goes back to the queue; until then it must hold up
+	// neither the last acknowledgements, which let the broker send more, nor the
+	// goodbye.
 	go func() {
 		for range subscription.C {
 		}
 	}()
+	if ackErr := acks.finish(); err == nil {
+		err = explain("acknowledge", ackErr)
+	}
 	if closeErr := conn.Disconnect(); err == nil {
 		err = explain("say goodbye", closeErr)
 	}
