@@ -1,0 +1,188 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// Member is a member of the group's etcd.
+type Member struct {
+	ID      uint64
+	Node    string // "" until it has started for the first time
+	Peer    string // host:port for members
+	Clients []string
+	Learner bool // it follows and doesn't vote yet
+	Leader  bool
+}
+
+// join asks a running group to take this member as a learner and returns the
+// group as the member must know it. Asked again it finds what it has asked for.
+func (o *Options) join(ctx context.Context) (initialCluster string, err error) {
+	client, err := o.dial()
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	self := o.url(o.Members[o.Node])
+	list, err := client.MemberList(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask %v who is there: %w", o.Join, err)
+	}
+	members := list.Members
+	if !hasPeer(members, self.String()) {
+		added, err := client.MemberAddAsLearner(ctx, []string{self.String()})
+		if err != nil {
+			return "", fmt.Errorf("add %s: %w", self.String(), err)
+		}
+		members = added.Members
+	}
+	peers := map[string]string{}
+	for _, m := range members {
+		member, err := memberOf(m)
+		if err != nil {
+			return "", err
+		}
+		if m.PeerURLs[0] == self.String() {
+			member.Node = o.Node
+		}
+		peers[member.Node] = member.Peer
+	}
+	return o.initialCluster(maps.Clone(peers)), nil
+}
+
+func hasPeer(members []*etcdserverpb.Member, peer string) bool {
+	for _, m := range members {
+		if len(m.PeerURLs) > 0 && m.PeerURLs[0] == peer {
+			return true
+		}
+	}
+	return false
+}
+
+func memberOf(m *etcdserverpb.Member) (Member, error) {
+	out := Member{ID: m.ID, Node: m.Name, Learner: m.IsLearner}
+	if len(m.PeerURLs) == 0 {
+		return out, fmt.Errorf("etcd member %x has no address", m.ID)
+	}
+	u, err := url.Parse(m.PeerURLs[0])
+	if err != nil {
+		return out, fmt.Errorf("address of etcd member %x: %w", m.ID, err)
+	}
+	out.Peer = u.Host
+	for _, text := range m.ClientURLs {
+		u, err := url.Parse(text)
+		if err != nil {
+			return out, fmt.Errorf("address of etcd member %x: %w", m.ID, err)
+		}
+		out.Clients = append(out.Clients, u.Host)
+	}
+	return out, nil
+}
+
+// dial connects to the members named in Join.
+func (o *Options) dial() (*clientv3.Client, error) {
+	cfg := clientv3.Config{DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	for _, address := range o.Join {
+		u := o.url(address)
+		cfg.Endpoints = append(cfg.Endpoints, u.String())
+	}
+	if o.TLS != nil {
+		info := transport.TLSInfo{CertFile: o.TLS.Certificate, KeyFile: o.TLS.Key, TrustedCAFile: o.TLS.CA}
+		t, err := info.ClientConfig()
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = t
+	}
+	return clientv3.New(cfg)
+}
+
+// Members lists the members as this one knows them, without asking others.
+func (s *Server) Members() []Member {
+	leader := uint64(s.etcd.Server.Leader())
+	var out []Member
+	for _, m := range s.etcd.Server.Cluster().Members() {
+		member, err := memberOf(&etcdserverpb.Member{
+			ID: uint64(m.ID), Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, IsLearner: m.IsLearner,
+		})
+		if err != nil {
+			s.log.Warn("etcd knows a member without a usable address", "error", err)
+			continue
+		}
+		member.Leader = member.ID == leader
+		out = append(out, member)
+	}
+	return out
+}
+
+// ErrNoMember says that no member has that name.
+var ErrNoMember = errors.New("etcd has no such member")
+
+// find returns the member of a node.
+func (s *Server) find(node string) (Member, error) {
+	for _, m := range s.Members() {
+		if m.Node == node {
+			return m, nil
+		}
+	}
+	return Member{}, fmt.Errorf("%w: %q", ErrNoMember, node)
+}
+
+// Promote makes a learner a voter. It fails while the learner is far behind.
+func (s *Server) Promote(ctx context.Context, node string) error {
+	m, err := s.find(node)
+	if err != nil || !m.Learner {
+		return err
+	}
+	if _, err := s.client.MemberPromote(ctx, m.ID); err != nil {
+		return fmt.Errorf("make %q a voter of etcd: %w", node, err)
+	}
+	return nil
+}
+
+// Remove takes a node's member out of the group. Its data is worth nothing
+// after that.
+func (s *Server) Remove(ctx context.Context, node string) error {
+	m, err := s.find(node)
+	if err != nil {
+		return err
+	}
+	if _, err := s.client.MemberRemove(ctx, m.ID); err != nil {
+		return fmt.Errorf("remove %q from etcd: %w", node, err)
+	}
+	return nil
+}
+
+// HandOverLead gives etcd's own leadership to another member if this one has
+// it: the broker that is master calls it now and then, so that the death of its
+// machine isn't the death of etcd's leader too, which would add an election of
+// etcd to the failover. It reports whether something changed.
+func (s *Server) HandOverLead(ctx context.Context) (bool, error) {
+	self := uint64(s.etcd.Server.MemberID())
+	if uint64(s.etcd.Server.Leader()) != self {
+		return false, nil
+	}
+	var errs []error
+	for _, m := range s.Members() {
+		if m.ID == self || m.Learner || m.Node == "" {
+			continue
+		}
+		try, cancel := context.WithTimeout(ctx, 3*s.etcd.Server.Cfg.ElectionTimeout())
+		err := s.etcd.Server.MoveLeader(try, self, m.ID)
+		cancel()
+		if err == nil {
+			return true, nil
+		}
+		errs = append(errs, fmt.Errorf("give etcd's lead to %q: %w", m.Node, err))
+	}
+	return false, errors.Join(errs...)
+}
