@@ -37,8 +37,8 @@ var mayImport = map[string]string{
 	// replication knows the contract with the configuration's store, and none of those.
 	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",
 	"election":          "golang.org/x/sys/...",
-	"election/etcd/...": "election go.etcd.io/...",
-	"election/...":      "election",
+	"election/etcd/...": "election go.etcd.io/... go.uber.org/zap/...",
+	"election/...":      "election election/...",
 
 	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
 

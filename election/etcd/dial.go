@@ -1,0 +1,32 @@
+package etcd
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// DialOptions say where an etcd is that isn't embedded.
+type DialOptions struct {
+	Endpoints      []string    // URLs or host:port
+	TLS            *tls.Config // nil for plain connections
+	User, Password string
+	Logger         *slog.Logger
+}
+
+// Dial makes a client. It doesn't wait for a connection. The caller closes it.
+func Dial(o DialOptions) (*clientv3.Client, error) {
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: o.Endpoints, TLS: o.TLS, Username: o.User, Password: o.Password,
+		DialTimeout: 3 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
+		Logger: zap.NewNop(), // what fails is returned
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reach etcd at %v: %w", o.Endpoints, err)
+	}
+	return c, nil
+}
