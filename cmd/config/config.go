@@ -7,19 +7,20 @@ import (
 // Config is every setting of a broker. The zero value is not usable: start
 // from [Default].
 type Config struct {
-	BrokerName string              `key:"brokerName" doc:"the broker's name, in logs, metrics and message ids"`
-	DataDir    string              `key:"dataDir" doc:"directory of the store; one broker at a time uses it"`
-	Listeners  []string            `key:"listeners" doc:"listener URIs, such as stomp://127.0.0.1:61613?maximumConnections=1000"`
-	Console    Console             `key:"console"`
-	Log        Log                 `key:"log"`
-	Store      Store               `key:"store"`
-	Limits     Limits              `key:"limits"`
-	Memory     Memory              `key:"memory"`
-	Security   Security            `key:"security"`
-	Stomp      Stomp               `key:"stomp"`
-	Schedule   Schedule            `key:"schedule"`
-	Shutdown   Shutdown            `key:"shutdown"`
-	Policies   []DestinationPolicy `key:"destinationPolicy" doc:"what holds for which destinations; of several entries for one, the most specific that has a setting decides it"`
+	BrokerName   string              `key:"brokerName" doc:"the broker's name, in logs, metrics and message ids"`
+	DataDir      string              `key:"dataDir" doc:"directory of the store; one broker at a time uses it"`
+	Listeners    []string            `key:"listeners" doc:"listener URIs, such as stomp://127.0.0.1:61613?maximumConnections=1000"`
+	Console      Console             `key:"console"`
+	Log          Log                 `key:"log"`
+	Store        Store               `key:"store"`
+	Limits       Limits              `key:"limits"`
+	Memory       Memory              `key:"memory"`
+	Security     Security            `key:"security"`
+	Stomp        Stomp               `key:"stomp"`
+	Schedule     Schedule            `key:"schedule"`
+	Shutdown     Shutdown            `key:"shutdown"`
+	Interceptors Interceptors        `key:"destinationInterceptors"`
+	Policies     []DestinationPolicy `key:"destinationPolicy" doc:"what holds for which destinations; of several entries for one, the most specific that has a setting decides it"`
 }
 
 // Console is the HTTP server for health, metrics and the web console.
@@ -116,9 +117,10 @@ func Default() Config {
 			Connections:      10_000,
 			HandshakeTimeout: 10 * time.Second,
 		},
-		Security: Security{CertificateUser: "none", JWT: JWT{NameClaim: "sub", GroupsClaim: "groups"}},
-		Stomp:    Stomp{Nack: "dead-letter"},
-		Schedule: defaultSchedule(),
-		Shutdown: Shutdown{Timeout: 25 * time.Second},
+		Security:     Security{CertificateUser: "none", JWT: JWT{NameClaim: "sub", GroupsClaim: "groups"}},
+		Stomp:        Stomp{Nack: "dead-letter"},
+		Schedule:     defaultSchedule(),
+		Interceptors: defaultInterceptors(),
+		Shutdown:     Shutdown{Timeout: 25 * time.Second},
 	}
 }

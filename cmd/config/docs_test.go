@@ -72,6 +72,30 @@ errors. [Queues](queues.md) and [topics](topics.md) say more about the settings.
 | --- | --- |
 `
 
+const docsInterceptors = `
+## Where messages go besides
+
+` + "`destinationInterceptors`" + ` has three lists, whose entries are sections. [Topics](topics.md)
+says what they do.
+
+` + "```yaml" + `
+destinationInterceptors:
+  virtualTopics:
+    - {name: "VirtualTopic.>", prefix: "Consumer.*."}
+    - {name: "orders.>", prefix: "app.*.", selectorAware: true}
+  composites:
+    - queue: orders.in
+      forwardTo:
+        - {queue: orders.all}
+        - {topic: orders.large, selector: "amount > 1000"}
+  mirroredQueues:
+    - queue: "payments.>"
+` + "```" + `
+
+| key | meaning |
+| --- | --- |
+`
+
 func docs(l *Loaded) string {
 	var b strings.Builder
 	b.WriteString(docsHead)
@@ -90,13 +114,21 @@ func docs(l *Loaded) string {
 		row(k, k.path, format(reflect.ValueOf(l.Config).FieldByIndex(k.index)), k.env())
 	}
 	b.WriteString(docsDestinations)
-	for _, k := range root.child("destinationPolicy").children {
-		if k.isLeaf() {
-			row(k, k.name)
+	below := func(k *key, prefix string) {
+		for _, k := range k.children {
+			if k.isLeaf() || k.isList {
+				row(k, prefix+k.name)
+			}
+			for _, c := range k.children {
+				row(c, prefix+k.name+"."+c.name)
+			}
 		}
-		for _, c := range k.children {
-			row(c, k.name+"."+c.name)
-		}
+	}
+	below(root.child("destinationPolicy"), "")
+	b.WriteString(docsInterceptors)
+	for _, k := range root.child("destinationInterceptors").children {
+		row(k, k.name)
+		below(k, k.name+".")
 	}
 	return b.String()
 }

@@ -18,7 +18,7 @@ type Entry struct {
 	Doc    string `json:"doc"`
 }
 
-// Entries returns every setting but destinationPolicy, in the file's order.
+// Entries returns every setting but lists of sections, in the file's order.
 func (l *Loaded) Entries() []Entry {
 	var out []Entry
 	v := reflect.ValueOf(l.Config)
@@ -35,7 +35,9 @@ func (l *Loaded) WriteOrigins(w io.Writer) error {
 	for _, e := range l.Entries() {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Key, e.Value, e.Origin)
 	}
-	fmt.Fprintf(t, "destinationPolicy\t%d entries\t%s\n", len(l.Policies), l.Origin("destinationPolicy"))
+	for _, list := range l.lists() {
+		fmt.Fprintf(t, "%s\t%d entries\t%s\n", list.key, list.value.Len(), l.Origin(list.key))
+	}
 	return t.Flush()
 }
 
@@ -91,6 +93,9 @@ func (p *yamlPrinter) list(k *key, v reflect.Value, indent string) {
 				dash = "  "
 			}
 		}
+		if dash == "- " {
+			fmt.Fprintf(p, "%s- {}\n", indent)
+		}
 	}
 }
 
@@ -104,6 +109,15 @@ func inline(k *key, v reflect.Value) string {
 		return quoted(format(v))
 	}
 	var parts []string
+	if k.isList {
+		for i := range v.Len() {
+			parts = append(parts, inline(&key{children: k.children}, v.Index(i)))
+		}
+		if len(parts) == 0 {
+			return ""
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
 	for _, c := range k.children {
 		if text := inline(c, v.FieldByIndex(c.index[len(k.index):])); text != "" {
 			parts = append(parts, c.name+": "+text)
@@ -139,8 +153,34 @@ func (l *Loaded) Changed(other *Loaded) []string {
 			out = append(out, e.Key)
 		}
 	}
-	if !reflect.DeepEqual(l.Policies, other.Policies) {
-		out = append(out, "destinationPolicy")
+	lists := other.lists()
+	for i, list := range l.lists() {
+		if !reflect.DeepEqual(list.value.Interface(), lists[i].value.Interface()) {
+			out = append(out, list.key)
+		}
 	}
+	return out
+}
+
+// sectionList is a setting that is a list of sections.
+type sectionList struct {
+	key   string
+	value reflect.Value
+}
+
+// lists returns the settings that are lists of sections, in the file's order.
+func (l *Loaded) lists() (out []sectionList) {
+	var walk func(k *key)
+	walk = func(k *key) {
+		for _, c := range k.children {
+			switch {
+			case c.isList && !c.isLeaf():
+				out = append(out, sectionList{c.path, reflect.ValueOf(l.Config).FieldByIndex(c.index)})
+			case !c.isList:
+				walk(c)
+			}
+		}
+	}
+	walk(schema())
 	return out
 }

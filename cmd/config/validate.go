@@ -63,6 +63,7 @@ func (c *Config) validate(from *Loaded) error {
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
 	v.security(&c.Security)
 	v.policies(c.Policies)
+	v.interceptors(&c.Interceptors)
 	return errors.Join(v.problems...)
 }
 

@@ -42,7 +42,7 @@ var mayImport = map[string]string{
 
 	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
 
-	"cmd/config":   "core/message core/policy core/store github.com/goccy/go-yaml/...",
+	"cmd/config":   "core/message core/policy core/selector core/store github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
 	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... golang.org/x/...",
 

@@ -107,7 +107,9 @@ func (n *node) brokerOptions() broker.Options {
 			CheckpointInterval: c.Store.CheckpointInterval,
 			OnFailure:          func(err error) { n.failure <- err },
 		},
-		Schedule: scheduleOptions(&c.Schedule),
+		Schedule:      scheduleOptions(&c.Schedule),
+		VirtualTopics: c.Interceptors.Virtual(),
+		Forwards:      c.Interceptors.Forwards(),
 	}
 	for _, d := range c.Policies {
 		o.Policies = append(o.Policies, d.Entry())

@@ -402,7 +402,7 @@ func (b *Broker) Send(create bool, msgs ...*message.Message) error {
 		return fail(CodeFull, "send", "memory or disk are short of room for messages: try again later")
 	}
 	b.counts.published.Add(uint64(len(msgs)))
-	return b.commitOps("send", b.publishOps(nil, msgs)...)
+	return b.commitOps("send", b.publishOps(nil, b.forwards.expand(msgs))...)
 }
 
 // ImportID is the annotation by which an imported message is known again.

@@ -50,8 +50,10 @@ type Options struct {
 	Schedule   ScheduleOptions
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
-	Retained       RetainedLimits     // what topics remember
-	Converters     message.Converters // of the protocols that are served [the hub's own]
+	Retained       RetainedLimits        // what topics remember
+	Forwards       []policy.Forward      // composite destinations and mirrored queues
+	VirtualTopics  []policy.VirtualTopic // [policy.DefaultVirtualTopics]; empty and not nil for none
+	Converters     message.Converters    // of the protocols that are served [the hub's own]
 }
 
 func (o Options) withDefaults() Options {
@@ -88,6 +90,9 @@ func (o Options) withDefaults() Options {
 	if o.Retained.Messages == 0 {
 		o.Retained.Messages = 100_000
 	}
+	if o.VirtualTopics == nil {
+		o.VirtualTopics = policy.DefaultVirtualTopics
+	}
 	if o.Retained.Bytes == 0 {
 		o.Retained.Bytes = 64 << 20
 	}
@@ -111,6 +116,7 @@ type Broker struct {
 	upkeep     upkeep
 	slowness   slowness
 	recovery   recovery
+	forwards   forwards
 	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
@@ -122,6 +128,7 @@ type Broker struct {
 
 	retained  *retained
 	schedules *schedules
+	virtuals  *virtuals
 	delays    *delays
 	counts    counts
 
@@ -141,6 +148,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.b = b
 	b.retained = newRetained(b)
 	b.machine.addPart(b.retained)
+	b.virtuals = newVirtuals(b)
+	b.machine.addPart(b.virtuals)
 	b.schedules = newSchedules(b, o.Schedule)
 	b.machine.addPart(b.schedules)
 	b.delays = newDelays(b)
@@ -159,6 +168,14 @@ func Open(o Options) (*Broker, error) {
 	b.limits.init(b)
 	b.slowness.init(b)
 	b.recovery.init(b)
+	for i := range o.VirtualTopics {
+		if err := o.VirtualTopics[i].Check(); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.forwards.init(b); err != nil {
+		return nil, err
+	}
 	if b.store, err = store.Open(o.Store, &b.machine); err != nil {
 		return nil, err
 	}
@@ -172,6 +189,9 @@ func Open(o Options) (*Broker, error) {
 	b.store.Start()
 	b.schedules.start()
 	b.delays.start()
+	if err := b.virtuals.establish(); err != nil {
+		return nil, errors.Join(err, b.Close(context.Background()))
+	}
 	return b, nil
 }
 

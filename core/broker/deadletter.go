@@ -72,9 +72,10 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 		b.counts.rejected.Add(1)
 	}
 	p := &b.policyOf(q, m).DeadLetter
-	to, ok := p.Target(m.Destination, b.subscriptionOf(q))
+	from := placeOf(q, m)
+	to, ok := p.Target(from, b.subscriptionOf(q))
 	switch {
-	case !ok, !m.Durable && !p.NonPersistent, reason == queue.Expired && !p.Expired, to == m.Destination, b.buried(m),
+	case !ok, !m.Durable && !p.NonPersistent, reason == queue.Expired && !p.Expired, to == from, b.buried(m),
 		message.ValidateName(to.Name) != nil: // prefix and name together are too long
 		b.counts.discarded.Add(1)
 		return ops
@@ -84,7 +85,7 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 	if reason != queue.Expired {
 		attempts++ // the one that ends now
 	}
-	dead := b.deadCopy(m, to, reason, attempts, b.subscriptionOf(q), p.Expiration)
+	dead := b.deadCopy(m, from, to, reason, attempts, b.subscriptionOf(q), p.Expiration)
 	kind := store.OpTransient
 	if b.logged(dead) {
 		kind = store.OpPublish
@@ -92,14 +93,23 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 	return append(ops, store.Op{Kind: kind, Msg: dead})
 }
 
+// placeOf is where m, which is in q, failed: for a virtual topic's queue that
+// queue, so that a retry does not reach the topic's other queues again.
+func placeOf(q *queue.Queue, m *message.Message) message.Destination {
+	if d := q.Destination(); d.Kind == message.KindQueue {
+		return d
+	}
+	return m.Destination
+}
+
 // deadCopy is m as a dead letter.
-func (b *Broker) deadCopy(m *message.Message, to message.Destination, reason string, attempts uint32, sub string, keep time.Duration) *message.Message {
+func (b *Broker) deadCopy(m *message.Message, from, to message.Destination, reason string, attempts uint32, sub string, keep time.Duration) *message.Message {
 	now := b.NowMs()
 	return m.With(func(e *message.Envelope) {
 		props := withoutCause(e.Annotations)
 		add := func(name, value string) { props = append(props, message.Annotation{Name: name, Value: value}) }
 		add(DeadLetterCause, reason)
-		add(DeadLetterOrigin, e.Destination.String())
+		add(DeadLetterOrigin, from.String())
 		if sub != "" {
 			add(DeadLetterSubscription, sub)
 		}
@@ -111,8 +121,8 @@ func (b *Broker) deadCopy(m *message.Message, to message.Destination, reason str
 		if !e.Durable {
 			add(DeadLetterDeliveryMode, "NON_PERSISTENT")
 		}
-		if e.Origin.IsZero() {
-			e.Origin = e.Destination
+		if e.Origin.IsZero() || from != e.Destination {
+			e.Origin = from
 		}
 		e.Destination, e.ID, e.Annotations = to, b.NewID(), props
 		e.Expiry, e.Durable, e.Redeliveries = 0, true, 0

@@ -19,7 +19,7 @@
 // Sink.Deliver takes. Transaction.mu comes before Queue.mu,
 // flow.mu before Subscriber.mu. Session.mu, rights.mu and patternConsumer.mu are
 // leaves. The store's Commit may be called under none of them. Sinks are called under Consumer.mu
-// (Deliver) or none (Resume, Closed). The one exception is schedules.order,
-// which is held while a decision about scheduled messages is queued with Commit
+// (Deliver) or none (Resume, Closed). The exceptions are schedules.order
+// and virtuals.order, which is held while a decision about scheduled messages is queued with Commit
 // and under which nothing else is taken but the locks of the schedule's table.
 package broker

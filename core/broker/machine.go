@@ -137,6 +137,7 @@ func (m *machine) delete(id uint64) {
 	}
 	m.b.queues.mu.Unlock()
 	m.unbindVirtual(q)
+	m.b.virtuals.forget(q.Destination())
 	q.ApplyDelete()
 	m.list(q)
 }

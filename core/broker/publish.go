@@ -28,6 +28,9 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 		s.manageSchedules(m, done, token)
 		return false
 	}
+	if s.b.forwards.on && s.b.forwards.concern(m.Destination) {
+		return s.publishForwarded(m, done, token)
+	}
 	if retains(m) {
 		s.publishRetained(m, done, token)
 		return s.throttled(nil)
@@ -139,15 +142,7 @@ func (s *Session) publishAll(m *message.Message, done Done, token uint64) (wait 
 			return false
 		}
 	}
-	if s.b.limits.on {
-		if wait, through := s.publishThrough(msgs, done, token); through {
-			return wait
-		}
-	}
-	s.commit(store.Request{
-		Ops: s.b.publishOps(nil, msgs), Durability: s.b.durability(msgs[0].Destination), Done: done, Token: token,
-	})
-	return s.throttled(nil)
+	return s.publishTogether(s.b.forwards.expand(msgs), done, token)
 }
 
 // publishOps returns the ops that send msgs.

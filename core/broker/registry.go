@@ -94,7 +94,7 @@ type patternConsumer struct {
 	filter  queue.Filter
 
 	mu       sync.Mutex
-	attached map[*queue.Queue]struct{}
+	attached map[*queue.Queue]func() // what undoes it besides Detach
 }
 
 func (p *patternConsumer) selects(d message.Destination) bool {
@@ -106,6 +106,9 @@ func (p *patternConsumer) selects(d message.Destination) bool {
 func (p *patternConsumer) attach(q *queue.Queue) {
 	if !p.mayRead(q) || !p.mark(q) {
 		return
+	}
+	if !p.sub.Browse {
+		p.undo(q, p.s.b.virtuals.join(q, p.sub.Selector))
 	}
 	if p.sub.Browse {
 		q.Browse(p.c, p.filter)
@@ -124,17 +127,47 @@ func (p *patternConsumer) mark(q *queue.Queue) bool {
 		return false
 	}
 	if p.attached == nil {
-		p.attached = make(map[*queue.Queue]struct{})
+		p.attached = make(map[*queue.Queue]func())
 	}
-	p.attached[q] = struct{}{}
+	p.attached[q] = nil
 	return true
 }
 
 func (p *patternConsumer) detach(q *queue.Queue) {
 	p.mu.Lock()
+	leave := p.attached[q]
 	delete(p.attached, q)
 	p.mu.Unlock()
 	q.Detach(p.c)
+	if leave != nil {
+		leave()
+	}
+}
+
+// undo notes what is to be done when p leaves q, now if it has left already.
+func (p *patternConsumer) undo(q *queue.Queue, leave func()) {
+	p.mu.Lock()
+	_, ok := p.attached[q]
+	if ok {
+		p.attached[q] = leave
+	}
+	p.mu.Unlock()
+	if !ok && leave != nil {
+		leave()
+	}
+}
+
+// leave undoes what attach did besides what the consumer's end undoes.
+func (p *patternConsumer) leave() {
+	p.mu.Lock()
+	all := p.attached
+	p.attached = nil
+	p.mu.Unlock()
+	for _, leave := range all {
+		if leave != nil {
+			leave()
+		}
+	}
 }
 
 // mayRead reports whether the subscriber may read q. A subscription to one

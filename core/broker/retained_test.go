@@ -127,22 +127,3 @@ func TestVirtualTopicGivesEachConsumersQueueACopy(t *testing.T) {
 		wantBodies(t, b1.deliveries(5), "1", "2", "3", "4", "5")
 	}
 }
-
-func TestVirtualSource(t *testing.T) {
-	for name, want := range map[string]string{
-		"Consumer.A.VirtualTopic.x.y": "VirtualTopic.x.y",
-		"Consumer.A.VirtualTopic.>":   "",
-		"Consumer.A.VirtualTopic":     "VirtualTopic",
-		"Consumer..VirtualTopic.x":    "",
-		"Consumer.A.VirtualTopics.x":  "",
-		"Consumer.A":                  "",
-		"VirtualTopic.x":              "",
-	} {
-		if got, _ := virtualSource(message.Queue(name)); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	if _, ok := virtualSource(message.Topic("Consumer.A.VirtualTopic.x")); ok {
-		t.Error("a topic is taken for a virtual topic's queue")
-	}
-}

@@ -161,7 +161,7 @@ func (f *firing) commit() {
 			durability = store.Synced
 			continue
 		}
-		ops = s.b.publishOps(ops, []*message.Message{m})
+		ops = s.b.publishOps(ops, s.b.forwards.expand([]*message.Message{m}))
 		durability = min(durability, s.b.durability(m.Destination))
 	}
 	f.added, f.msgs = nil, nil

@@ -210,7 +210,7 @@ func (s *schedules) runNow(j *schedule.Job, done Done) error {
 		r.Ops = []store.Op{s.change(schedule.AppendFired(nil, []schedule.Entry{{ID: j.ID}}))}
 		r.Done = &runningNow{firing{s: s, taken: []schedule.Entry{e}}, done}
 	}
-	r.Ops = s.b.publishOps(r.Ops, []*message.Message{s.message(j, s.b.NowMs())})
+	r.Ops = s.b.publishOps(r.Ops, s.b.forwards.expand([]*message.Message{s.message(j, s.b.NowMs())}))
 	s.b.store.Commit(r)
 	return nil
 }

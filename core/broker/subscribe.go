@@ -141,16 +141,38 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 		return join(end, s.listen(c, d, &sub, filter)), nil
 	}
 	p := &patternConsumer{s: s, pattern: d, c: c, sub: sub, filter: filter}
+	end = join(end, p.leave)
 	if message.IsPattern(d.Name) {
 		return join(end, s.b.follow(p)), nil
 	}
-	q, err := s.ensureBound(d)
-	if err != nil {
+	if err := s.attachBound(p, d); err != nil {
 		end()
-		return nil, refused(err, "subscribe to "+d.String())
+		return nil, err
+	}
+	return end, nil
+}
+
+// attachBound attaches p to the queue of that name. When it is a virtual
+// topic's, it gets messages from now on, as its consumer selects.
+func (s *Session) attachBound(p *patternConsumer, d message.Destination) error {
+	op := "subscribe to " + d.String()
+	t, _, virtual := s.b.virtuals.source(d)
+	if virtual && t.SelectorAware && s.b.checkSelector(p.sub.Selector, true) != nil {
+		return fail(CodeInvalid, op, "selector: %w", errAware)
+	}
+	q := s.b.ensure(d)
+	if virtual && q.ID() == 0 {
+		if err := s.await(store.Op{Kind: store.OpCreate, Data: appendDestination(nil, d)}); err != nil {
+			return refused(err, op)
+		}
 	}
 	p.attach(q)
-	return end, nil
+	if !virtual || !t.SelectorAware {
+		return nil
+	}
+	w := make(waiter, 1)
+	s.Sync(w, 0) // the selector counts now
+	return refused(<-w, op)
 }
 
 func join(a, b func()) func() {

@@ -125,6 +125,7 @@ func (t *Transaction) Commit(done Done, token uint64) {
 	t.done, t.token = done, token
 	var ops []store.Op
 	var complete Done = t
+	t.msgs = t.s.b.forwards.expand(t.msgs)
 	if t.s.b.limits.on {
 		p, err := t.s.b.limits.pass(t.msgs...)
 		if err != nil {

@@ -30,6 +30,9 @@ type Delivery struct {
 	Redeliveries uint32           // earlier deliveries that were not accepted, over all consumers
 	Redelivered  bool             // it may have been seen before
 	BrowseEnd    bool             // a browser has seen all: nothing follows
+	// At is the queue that the message waited in, where that is not its
+	// destination: a virtual topic's. Nil otherwise. It must not be changed.
+	At *message.Destination
 }
 
 // Target takes deliveries: the connection. Deliver must not block nor call
@@ -244,25 +247,29 @@ func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts ui
 	if !c.ready() {
 		return false
 	}
-	c.hand(held{q: q, pos: pos, msg: m}, m, attempts)
+	c.hand(q, held{q: q, pos: pos, msg: m}, m, attempts)
 	return true
 }
 
 // show hands over a copy of what a queue keeps.
-func (c *Consumer) show(m *message.Message, attempts uint32) bool {
+func (c *Consumer) show(q *Queue, m *message.Message, attempts uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ready() {
 		return false
 	}
-	c.hand(held{pos: uint64(m.Size())}, m, attempts)
+	c.hand(q, held{pos: uint64(m.Size())}, m, attempts)
 	return true
 }
 
-func (c *Consumer) hand(h held, m *message.Message, attempts uint32) {
-	c.target.Deliver(Delivery{
+func (c *Consumer) hand(q *Queue, h held, m *message.Message, attempts uint32) {
+	d := Delivery{
 		Consumer: c, Message: m, Tag: c.spend(h), Redeliveries: attempts + m.Redeliveries, Redelivered: attempts > 0,
-	})
+	}
+	if m.Destination.Kind == message.KindTopic && q.dest.Kind == message.KindQueue {
+		d.At = &q.dest
+	}
+	c.target.Deliver(d)
 }
 
 // Offer hands over a message that is kept nowhere: settling it only gives

@@ -375,7 +375,7 @@ func (b *browser) advance(q *Queue, after *afterwards) (ended bool) {
 			q.prefetch(after, k.lane, k.seq)
 			return false
 		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
-		case !b.c.show(k.msg, k.lane.attempts[k.seq]):
+		case !b.c.show(q, k.msg, k.lane.attempts[k.seq]):
 			return false
 		}
 		k.pass()

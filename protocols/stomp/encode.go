@@ -64,10 +64,14 @@ func (c *conn) appendMessage(b []byte, sub *subscription, it *outItem) (head, bo
 	if v == v12 && !sub.auto {
 		b = append(appendAckID(append(b, "ack:"...), sub, it.tag), '\n')
 	}
-	if m.Destination == sub.destination {
+	at := &m.Destination
+	if it.at != nil {
+		at = it.at
+	}
+	if *at == sub.destination {
 		b = append(b, sub.spelled...)
 	} else {
-		b = c.appendDestinationHeader(b, "destination:", m.Destination)
+		b = c.appendDestinationHeader(b, "destination:", *at)
 	}
 	b = appendNumber(b, "expires", m.Expiry)
 	b = append(b, "priority:"...)
@@ -79,6 +83,9 @@ func (c *conn) appendMessage(b []byte, sub *subscription, it *outItem) (head, bo
 	if it.redelivered {
 		b = append(b, "redelivered:true\n"...)
 		b = appendNumber(b, "JMSXDeliveryCount", int64(it.redeliveries)+1)
+	}
+	if it.at != nil && m.Origin.IsZero() { // a virtual topic's queue (ActiveMQ)
+		b = c.appendDestinationHeader(b, "original-destination:", m.Destination)
 	}
 	b = c.appendEnvelope(b, &m.Envelope)
 	return c.appendPayload(b, m)

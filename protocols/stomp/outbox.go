@@ -32,6 +32,7 @@ type outItem struct {
 	consumer     *broker.Consumer
 	message      *message.Message
 	tag          uint64
+	at           *message.Destination // see broker.Delivery
 }
 
 const (
@@ -120,7 +121,7 @@ func (c *conn) Deliver(d broker.Delivery) {
 	o := c.queued()
 	item := outItem{
 		kind: outMessage, consumer: d.Consumer, message: d.Message, tag: d.Tag,
-		redelivered: d.Redelivered, redeliveries: d.Redeliveries,
+		redelivered: d.Redelivered, redeliveries: d.Redeliveries, at: d.At,
 	}
 	if d.BrowseEnd {
 		item.kind = outEnd

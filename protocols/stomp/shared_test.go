@@ -35,3 +35,18 @@ func TestASharedDurableSubscriptionIsRemoved(t *testing.T) {
 	c.send("SUBSCRIBE", "id:1", "destination:/topic/a", "activemq.shared:true", "receipt:1")
 	c.error("a shared subscription needs a name")
 }
+
+func TestAVirtualTopicsMessageShowsItsQueueAndItsTopic(t *testing.T) {
+	for _, destination := range []string{"/queue/Consumer.A.VirtualTopic.x", "/queue/Consumer.*.VirtualTopic.>"} {
+		r := newRig(t, nil)
+		c, p := r.connect(v12), r.connect(v12)
+		p.do("SUBSCRIBE", "id:1", "destination:/queue/Consumer.A.VirtualTopic.x")
+		p.do("UNSUBSCRIBE", "id:1")
+		c.do("SUBSCRIBE", "id:s", "destination:"+destination)
+		p.do("SEND", "destination:/topic/VirtualTopic.x", "persistent:true", "\nm")
+		f := c.message("m")
+		if f.get("destination") != "/queue/Consumer.A.VirtualTopic.x" || f.get("original-destination") != "/topic/VirtualTopic.x" {
+			t.Errorf("subscribed to %s: %v", destination, f)
+		}
+	}
+}
