@@ -24,11 +24,13 @@ type connection struct {
 	source   netip.Addr // of remote
 	counted  netip.Addr // as what it counts among the strangers; not valid if it doesn't
 	stranger bool       // it counts in count.unauthenticated
+	passedOn bool       // by another node of the group
 	protocol string     // what is spoken
 	deadline *Timer
 
 	authenticated atomic.Bool
 	released      atomic.Bool  // it counts as a stranger no more
+	waiting       atomic.Bool  // for a master to be known
 	expired       atomic.Bool  // the deadline closed it
 	waitingFor    atomic.Int32 // the Reason if the deadline passes
 
@@ -53,6 +55,21 @@ func (c *connection) run() {
 	c.listener.count.unauthenticated.Add(1)
 	c.deadline = c.listener.server.wheel.NewTimer(c.expire)
 	c.allow(c.listener.cfg.HandshakeTimeout, ReasonHandshakeTimeout)
+	if !c.readProxyHeader() {
+		return
+	}
+	switch target, redirect, ok := c.assigned(); {
+	case !ok:
+	case target == "":
+		c.serve()
+	case redirect:
+		c.redirect(target)
+	default:
+		c.relay(target)
+	}
+}
+
+func (c *connection) serve() {
 	if conn, f := c.prepare(); f != nil {
 		open := c.listener.open[c.protocol]
 		open.Add(1)
@@ -186,12 +203,9 @@ func (c *connection) quiet(now time.Time) bool {
 	return now.Sub(c.lastMoved) >= drainQuiet
 }
 
-// prepare goes through what lies before the protocol: PROXY header, TLS,
-// detection. Without a frontend the connection has been refused.
+// prepare goes through what lies before the protocol: TLS and detection.
+// Without a frontend the connection has been refused.
 func (c *connection) prepare() (*Conn, Frontend) {
-	if !c.readProxyHeader() {
-		return nil, nil
-	}
 	in, state := c.socket, (*tls.ConnectionState)(nil)
 	if c.listener.cfg.Secure {
 		if in, state = c.startTLS(); in == nil {

@@ -136,7 +136,7 @@ func (l *Listener) accepted(nc net.Conn) {
 // admit checks what can be known before a byte was read, and registers the
 // connection.
 func (l *Listener) admit(c *connection) (Reason, bool) {
-	if !l.trusts(c.source) { // a proxy's clients are looked at when it has named them
+	if !l.trusts(c.source) && !l.relayed(c.source) { // whose clients are looked at when it has named them
 		if r, ok := l.admitSource(c); !ok {
 			return r, false
 		}
@@ -190,6 +190,12 @@ func (l *Listener) maxStrangers(a netip.Addr) int {
 func (l *Listener) trusts(a netip.Addr) bool {
 	return l.cfg.Proxy != ProxyOff &&
 		slices.ContainsFunc(l.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// relayed reports whether a may be another node that passes clients through.
+func (l *Listener) relayed(a netip.Addr) bool {
+	r := l.server.opts.Relays
+	return r != nil && r.Knows(a)
 }
 
 // connections returns those that are open.

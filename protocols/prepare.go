@@ -18,11 +18,14 @@ const refusalTimeout = time.Second
 // whether the connection goes on.
 func (c *connection) readProxyHeader() bool {
 	mode := c.listener.cfg.Proxy
+	trusted, relayed := c.listener.trusts(c.source), c.listener.relayed(c.source)
 	if mode == ProxyOff {
-		return true
+		if !relayed {
+			return true
+		}
+		mode = ProxyOptional
 	}
-	trusted := c.listener.trusts(c.source)
-	if mode == ProxyRequired && !trusted {
+	if mode == ProxyRequired && !trusted && !relayed {
 		c.reject(ReasonProxy, errors.New("the address is none of trustedProxies"))
 		return false
 	}
@@ -31,10 +34,15 @@ func (c *connection) readProxyHeader() bool {
 	case err != nil:
 		c.fail(ReasonProxy, err)
 		return false
+	case found && h.sealed:
+		c.passedOn = true
 	case found && !trusted:
 		c.reject(ReasonProxy, errors.New("a PROXY header from an address that is none of trustedProxies"))
 		return false
-	case !trusted:
+	case c.listener.cfg.Proxy == ProxyRequired && !trusted:
+		c.reject(ReasonProxy, errors.New("the address is none of trustedProxies"))
+		return false
+	case !trusted && !relayed:
 		return true // it was admitted when it was accepted
 	}
 	if h.source.IsValid() {
@@ -56,6 +64,7 @@ func (c *connection) proxyHeader(mode ProxyMode) (h proxyHeader, found bool, err
 			h, n, err := parseProxy(b)
 			switch {
 			case err == nil:
+				h.sealed = c.listener.relayed(c.source) && sealed(b[:n], c.listener.server.opts.Relays)
 				c.socket.consume(n)
 				return h, true, nil
 			case errors.Is(err, errNoProxy) && mode == ProxyOptional:

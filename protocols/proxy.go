@@ -26,6 +26,7 @@ const (
 // (LOCAL, UNKNOWN: the proxy's own health check) the socket's own count.
 type proxyHeader struct {
 	source, target netip.AddrPort
+	sealed         bool // by another node of the group
 }
 
 var (

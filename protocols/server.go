@@ -30,6 +30,8 @@ type Options struct {
 	// URI does not say. 0 means DefaultMaxStrangers for other machines and no
 	// limit for this one.
 	MaxStrangers int
+	// Relays are the other nodes of the broker's group; nil without one.
+	Relays Relays
 	// TLSTimeout bounds a TLS handshake. 0 means DefaultTLSTimeout.
 	TLSTimeout time.Duration
 }
@@ -45,7 +47,8 @@ type Server struct {
 
 	lastID    atomic.Uint64
 	strangers strangers
-	running   sync.WaitGroup // accept loops and connections
+	standby   atomic.Pointer[standbyState] // nil: this node serves
+	running   sync.WaitGroup               // accept loops and connections
 
 	mu        sync.Mutex
 	listeners []*Listener

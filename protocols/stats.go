@@ -24,12 +24,15 @@ const (
 	ReasonUnknownProtocol                // its first bytes begin no known protocol
 	ReasonNotServed                      // they begin a protocol that this listener doesn't serve
 	ReasonClosing                        // the server is shutting down
+	ReasonNoMaster                       // this node isn't the master, and none was found in time
+	ReasonNotMaster                      // this node isn't the master, and the one that is wasn't reached
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{
 	"remote_address", "max_connections", "max_unauthenticated", "handshake_timeout", "detect_timeout",
 	"tls_timeout", "tls_failed", "not_encrypted", "proxy_header", "unknown_protocol", "protocol_not_served", "shutting_down",
+	"no_master", "not_master",
 }
 
 // String returns the reason as logs and metrics show it.
@@ -56,6 +59,10 @@ func (r Reason) advice() string {
 		return "compare proxyProtocol and trustedProxies of the listener with the proxy's settings"
 	case ReasonUnknownProtocol, ReasonNotServed:
 		return "compare the client's port and protocol with the listeners and auto.protocols"
+	case ReasonNoMaster:
+		return "ask \"entrepot cluster status\" why the group has no master"
+	case ReasonNotMaster:
+		return "the master is named by \"entrepot cluster status\"; its listeners have to be reachable from this node"
 	case ReasonClosing, reasonCount:
 	}
 	return ""
@@ -66,6 +73,7 @@ type counters struct {
 	accepted        atomic.Uint64
 	unauthenticated atomic.Int64
 	acceptErrors    atomic.Uint64
+	relayed         atomic.Int64
 	panics          atomic.Uint64
 	rejected        [reasonCount]atomic.Uint64
 	closedIn        atomic.Uint64 // bytes of connections that have ended
@@ -80,6 +88,7 @@ type ListenerStats struct {
 	Accepted        uint64 // connections, refused ones included
 	Connections     int    // open now
 	Unauthenticated int    // of them
+	Relayed         int    // of them, passed through to the master
 	ByProtocol      []ProtocolCount
 	Rejected        []RejectCount // every reason, in a fixed order
 	AcceptErrors    uint64
@@ -114,6 +123,7 @@ func (l *Listener) snapshot() ListenerStats {
 		Name: l.cfg.Name, Protocol: l.cfg.Protocol, Addr: l.Addr().String(),
 		Accepted:        l.count.accepted.Load(),
 		Unauthenticated: int(l.count.unauthenticated.Load()),
+		Relayed:         int(l.count.relayed.Load()),
 		AcceptErrors:    l.count.acceptErrors.Load(),
 		Panics:          l.count.panics.Load(),
 	}
