@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",
 	"election":          "golang.org/x/sys/...",
 	"election/etcd/...": "election go.etcd.io/... go.uber.org/zap/...",
-	"election/...":      "election election/...",
+	"election/...":      "election election/... golang.org/x/sys/...",
 
 	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
 
