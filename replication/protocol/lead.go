@@ -1,0 +1,270 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/entrepot-mq/entrepot/core/store/log"
+	"github.com/entrepot-mq/entrepot/election"
+)
+
+// leading is what a leader keeps of its followers and itself.
+type leading struct {
+	led      bool         // the barrier is written
+	barrier  uint64       // its index
+	written  log.Position // end of the log, as far as it is known to be written
+	synced   uint64
+	followed map[string]*progress
+	drain    drain
+}
+
+// progress is how far a follower is known to be.
+type progress struct {
+	member   election.Member // the identity that last answered; Inc 0: none yet
+	phase    phase
+	seq      uint64        // of the last probe
+	next     log.Position  // frames behind it are to be sent next
+	sent     []sending     // on their way
+	flying   int           // bytes in sent
+	mem      uint64        // acknowledged
+	durable  uint64        // acknowledged
+	heard    time.Duration // when it last answered
+	moved    time.Duration // when sent last became shorter, or was empty
+	spoken   time.Duration // when something was last sent to it
+	snapshot bool          // one is on its way
+}
+
+type sending struct {
+	end   uint64
+	bytes int
+}
+
+type phase uint8
+
+const (
+	probing phase = iota
+	streaming
+	restoring // by a snapshot
+)
+
+// lead prepares for leadership: followers are asked what they have while the barrier is being written.
+func (n *Node) lead() {
+	n.leading = leading{followed: make(map[string]*progress), written: n.log.Last(), synced: n.log.Durable()}
+	n.reassigning = reassigning{}
+	n.refollow()
+}
+
+// refollow makes the followers those of the configuration.
+func (n *Node) refollow() {
+	c := &n.state.Config
+	wanted := make(map[string]bool)
+	for _, list := range [][]string{c.Voters, c.Learners} {
+		for _, name := range list {
+			if name == n.o.Node {
+				continue
+			}
+			wanted[name] = true
+			if n.followed[name] == nil {
+				p := &progress{heard: n.now, moved: n.now}
+				n.followed[name] = p
+				n.probe(name, p)
+			}
+		}
+	}
+	for name := range n.followed {
+		if !wanted[name] {
+			delete(n.followed, name)
+		}
+	}
+}
+
+// each calls fn for the followers in a fixed order.
+func (n *Node) each(fn func(name string, p *progress)) {
+	c := &n.state.Config
+	for _, list := range [][]string{c.Voters, c.Learners} {
+		for _, name := range list {
+			if p := n.followed[name]; p != nil {
+				fn(name, p)
+			}
+		}
+	}
+}
+
+func (n *Node) probe(name string, p *progress) {
+	p.phase, p.sent, p.flying = probing, p.sent[:0], 0
+	p.seq++
+	p.spoken = n.now
+	n.send(name, Message{Kind: Probe, Epoch: n.epoch, Seq: p.seq})
+}
+
+// Led tells that the barrier was written; the log ends there.
+func (n *Node) Led(now time.Duration, barrier log.Position) {
+	if n.dead || n.role != Elected || barrier.Epoch != n.epoch {
+		return
+	}
+	n.led, n.barrier = true, barrier.Index
+	n.Written(now, barrier)
+}
+
+// Written tells a leader that its log has frames up to pos.
+func (n *Node) Written(now time.Duration, pos log.Position) {
+	if n.dead || !n.leads() || pos.Epoch != n.epoch || pos.Index < n.written.Index {
+		return
+	}
+	n.now = max(n.now, now)
+	n.written = pos
+	n.each(n.ship)
+	n.advance()
+}
+
+// Synced tells that the log is on the disk up to index.
+func (n *Node) Synced(now time.Duration, index uint64) {
+	if n.dead {
+		return
+	}
+	n.now = max(n.now, now)
+	switch n.role {
+	case Elected, Master:
+		n.synced = max(n.synced, index)
+		n.advance()
+	case Follower:
+		if n.master != "" && n.matched > 0 {
+			n.acknowledge()
+		}
+	case Candidate, Retired:
+	}
+}
+
+func (n *Node) leads() bool { return n.role == Elected || n.role == Master }
+
+// ship sends p's follower what it doesn't have, as far as the window allows.
+func (n *Node) ship(name string, p *progress) {
+	for p.phase == streaming && p.next.Index < n.written.Index && p.flying < n.o.Window {
+		raw, err := n.log.ReadFrames(nil, p.next.Index, n.o.Chunk)
+		if err != nil {
+			n.probe(name, p) // released meanwhile, or failed: what it needs is found out again
+			return
+		}
+		ends, err := log.Ends(nil, raw)
+		if err != nil || len(ends) == 0 {
+			n.fail(errLogMoved)
+			return
+		}
+		if len(p.sent) == 0 {
+			p.moved = n.now
+		}
+		end := ends[len(ends)-1]
+		p.sent = append(p.sent, sending{end.Index, len(raw)})
+		p.flying += len(raw)
+		p.spoken = n.now
+		n.send(name, Message{Kind: Append, Epoch: n.epoch, Prev: p.next, End: end, Commit: n.commit, Raw: raw})
+		p.next = end
+	}
+}
+
+func (n *Node) heartbeat(name string, p *progress) {
+	if p.phase != streaming {
+		return
+	}
+	p.spoken = n.now
+	n.send(name, Message{Kind: Append, Epoch: n.epoch, Prev: p.next, End: p.next, Commit: n.commit})
+}
+
+func (n *Node) tickMaster() {
+	n.each(func(name string, p *progress) {
+		switch {
+		case p.phase == streaming && p.flying > 0 && n.now-p.moved >= n.o.Silence:
+			n.probe(name, p) // something was lost on the way
+		case n.now-p.spoken < n.o.Heartbeat:
+		case p.phase == probing:
+			n.probe(name, p)
+		default:
+			n.heartbeat(name, p)
+		}
+	})
+	n.tickDrain()
+	n.tickReassigning()
+	if n.inContact() < n.state.Config.Quorum {
+		n.stepDown("lost contact with a quorum of the in-sync set", true)
+	}
+}
+
+// inContact counts the members of the in-sync set that were heard recently, itself included.
+func (n *Node) inContact() int {
+	count := 0
+	for _, m := range n.state.Config.InSync {
+		if p := n.followed[m.Node]; m.Node == n.o.Node || p != nil && n.now-p.heard < n.o.Contact {
+			count++
+		}
+	}
+	return count
+}
+
+// receiveFollower takes an answer to Probe or Append.
+func (n *Node) receiveFollower(m *Message) {
+	p := n.followed[m.From.Node]
+	if !n.leads() || m.Epoch != n.epoch || p == nil || m.From.Inc < p.member.Inc {
+		return
+	}
+	if m.From != p.member {
+		p.member, p.mem, p.durable = m.From, 0, 0 // what its earlier self had, it may have forgotten
+		if m.Kind != Probed {
+			n.probe(m.From.Node, p)
+		}
+	}
+	p.heard = n.now
+	switch m.Kind {
+	case Probed:
+		if p.phase == probing && m.Seq == p.seq {
+			n.resume(m, p)
+		}
+	case Mismatch:
+		if p.phase == streaming {
+			n.probe(m.From.Node, p)
+		}
+	case Ack:
+		n.acked(m, p)
+	case Status, Fence, Fenced, Refused, Probe, Append, TakeOver: // not from a follower
+	}
+}
+
+// resume begins to stream at the place where the follower's log parts from this one.
+func (n *Node) resume(m *Message, p *progress) {
+	at := max(part(n.log.Epochs(), n.log.Last(), m.Epochs, m.Last), m.First-min(1, m.First))
+	pos, err := n.log.BoundaryAt(at)
+	if err != nil {
+		p.phase = restoring
+		if !p.snapshot {
+			p.snapshot = true
+			n.o.Logger.Info("a follower needs a snapshot", "node", m.From.Node, "has", m.Last.String(), "log_first", n.log.First())
+			n.do(Snapshot{m.From})
+		}
+		return
+	}
+	p.phase, p.next = streaming, pos
+	n.heartbeat(m.From.Node, p)
+	n.ship(m.From.Node, p)
+}
+
+// SnapshotEnded tells that a Snapshot was sent, or came to nothing.
+func (n *Node) SnapshotEnded(now time.Duration, to election.Member) {
+	n.now = max(n.now, now)
+	if p := n.followed[to.Node]; n.leads() && p != nil && p.snapshot {
+		p.snapshot = false
+		n.probe(to.Node, p)
+	}
+}
+
+func (n *Node) acked(m *Message, p *progress) {
+	p.mem, p.durable = max(p.mem, m.Mem), max(p.durable, m.Durable)
+	gone := 0
+	for gone < len(p.sent) && p.sent[gone].end <= m.Mem {
+		p.flying -= p.sent[gone].bytes
+		gone++
+	}
+	if gone > 0 {
+		p.sent = append(p.sent[:0], p.sent[gone:]...)
+		p.moved = n.now
+	}
+	n.advance()
+	n.ship(m.From.Node, p)
+}
