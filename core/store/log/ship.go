@@ -10,14 +10,14 @@ import (
 func Ends(dst []Position, raw []byte) ([]Position, error) {
 	for len(raw) > 0 {
 		if len(raw) < frameHeaderSize {
-			return dst, fmt.Errorf("%w: %w", ErrMismatch, badShort)
+			return dst, fmt.Errorf("%w: %w", ErrMismatch, errFrameShort)
 		}
 		n, err := frameLength(raw)
 		if err != nil {
 			return dst, fmt.Errorf("%w: %w", ErrMismatch, err)
 		}
 		if n > len(raw) {
-			return dst, fmt.Errorf("%w: %w", ErrMismatch, badShort)
+			return dst, fmt.Errorf("%w: %w", ErrMismatch, errFrameShort)
 		}
 		le := binary.LittleEndian
 		dst = append(dst, Position{
