@@ -19,6 +19,9 @@ type Config struct {
 	Stomp        Stomp               `key:"stomp"`
 	Schedule     Schedule            `key:"schedule"`
 	Shutdown     Shutdown            `key:"shutdown"`
+	Destinations []string            `key:"destinations" doc:"queues and topics that exist from the start and are not collected, such as queue://orders and topic://news"`
+	PurgePeriod  time.Duration       `key:"schedulePeriodForDestinationPurge" doc:"how often idle queues are looked for, where a policy has gcInactiveDestinations"`
+	MaxPurged    int                 `key:"maxPurgedDestinationsPerSweep" doc:"idle queues that go at a time; 0 for no limit"`
 	Interceptors Interceptors        `key:"destinationInterceptors"`
 	Policies     []DestinationPolicy `key:"destinationPolicy" doc:"what holds for which destinations; of several entries for one, the most specific that has a setting decides it"`
 }
@@ -121,6 +124,7 @@ func Default() Config {
 		Stomp:        Stomp{Nack: "dead-letter"},
 		Schedule:     defaultSchedule(),
 		Interceptors: defaultInterceptors(),
+		PurgePeriod:  10 * time.Second,
 		Shutdown:     Shutdown{Timeout: 25 * time.Second},
 	}
 }

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/policy"
@@ -93,6 +95,38 @@ func queueOrTopic(queue, topic string) message.Destination {
 		return message.Topic(topic)
 	}
 	return message.Queue(queue)
+}
+
+// Existing returns the queues and topics that exist from the start. Those of a
+// valid configuration can be read.
+func (c *Config) Existing() (out []message.Destination) {
+	for _, text := range c.Destinations {
+		if d, err := readDestination(text); err == nil {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func readDestination(text string) (message.Destination, error) {
+	d, err := message.ParseDestination(text, message.KindQueue)
+	switch {
+	case err != nil:
+		return d, err
+	case d.Kind != message.KindQueue && d.Kind != message.KindTopic, d.IsComposite(), message.IsPattern(d.Name):
+		return d, fmt.Errorf("%q is not one queue or topic", clip(text))
+	}
+	return d, nil
+}
+
+func (v *validator) destinations(c *Config) {
+	for _, text := range c.Destinations {
+		if _, err := readDestination(text); err != nil {
+			v.fail("destinations", err.Error(), "write queue://orders or topic://news")
+		}
+	}
+	v.duration("schedulePeriodForDestinationPurge", c.PurgePeriod, 10*time.Millisecond, 24*time.Hour)
+	v.number("maxPurgedDestinationsPerSweep", c.MaxPurged, 0, math.MaxInt32)
 }
 
 func (v *validator) interceptors(i *Interceptors) {

@@ -27,6 +27,11 @@ type DestinationPolicy struct {
 	DurableTopicPrefetch           *int    `key:"durableTopicPrefetch" doc:"the same for durable subscriptions (100)"`
 	AllConsumersExclusiveByDefault *bool   `key:"allConsumersExclusiveByDefault" doc:"one consumer of a queue is served, the others stand by"`
 
+	AutoCreate                 *bool          `key:"autoCreate" doc:"queues and topics are made on first use (true); otherwise by administrators, or by being listed in destinations"`
+	GCInactiveDestinations     *bool          `key:"gcInactiveDestinations" doc:"a queue goes that has had no messages and no consumers for inactiveTimeoutBeforeGC (false)"`
+	InactiveTimeoutBeforeGC    *time.Duration `key:"inactiveTimeoutBeforeGC" doc:"time after which an idle queue goes (1m)"`
+	InactiveTimeoutBeforeGCOld *time.Duration `key:"inactiveTimoutBeforeGC" doc:"ActiveMQ's older spelling of inactiveTimeoutBeforeGC"`
+
 	AlwaysRetroactive *bool `key:"alwaysRetroactive" doc:"every subscriber of a topic gets what its subscriptionRecoveryPolicy keeps, not only retroactive ones"`
 
 	Pending  PendingMessageLimitStrategy `key:"pendingMessageLimitStrategy"`
@@ -104,6 +109,10 @@ func (d *DestinationPolicy) apply(p *policy.Policy) {
 	give(&p.Prefetch.Topic, d.TopicPrefetch)
 	give(&p.Prefetch.Durable, d.DurableTopicPrefetch)
 	give(&p.Exclusive, d.AllConsumersExclusiveByDefault)
+	giveNot(&p.NoAutoCreate, d.AutoCreate)
+	give(&p.Collect, d.GCInactiveDestinations)
+	give(&p.CollectAfter, d.InactiveTimeoutBeforeGCOld)
+	give(&p.CollectAfter, d.InactiveTimeoutBeforeGC)
 	d.applyTopics(p)
 	d.Redelivery.apply(&p.Redelivery)
 	d.DeadLetter.apply(&p.DeadLetter)

@@ -22,6 +22,9 @@ const everyPolicy = `destinationPolicy:
     topicPrefetch: 30
     durableTopicPrefetch: 40
     allConsumersExclusiveByDefault: true
+    autoCreate: false
+    gcInactiveDestinations: true
+    inactiveTimeoutBeforeGC: 8s
     alwaysRetroactive: true
     pendingMessageLimitStrategy: {type: prefetchRate, limit: 5, multiplier: 2.5}
     messageEvictionStrategy: {type: uniqueProperty, propertyName: symbol}
@@ -66,7 +69,7 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Warnings) != 1 || l.Warnings[0] != "a.yaml:23: useCache has no effect here: messages move between memory and disk by themselves" {
+	if len(l.Warnings) != 1 || l.Warnings[0] != "a.yaml:26: useCache has no effect here: messages move between memory and disk by themselves" {
 		t.Errorf("warnings are %q", l.Warnings)
 	}
 	set, err := policy.New(policy.Default(), []policy.Entry{l.Policies[0].Entry(), l.Policies[1].Entry()})
@@ -92,6 +95,7 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 		},
 		Recovery:  policy.Recovery{Keep: policy.KeepSize, Messages: 6, Bytes: 6, Duration: 7 * time.Second, Always: true},
 		Exclusive: true,
+		Existence: policy.Existence{NoAutoCreate: true, Collect: true, CollectAfter: 8 * time.Second},
 	}
 	if diff := cmp.Diff(want, *set.For(message.Queue("b"))); diff != "" {
 		t.Error(diff)

@@ -115,6 +115,8 @@ func (d *DestinationPolicy) checkTopics(number func(setting string, value *int, 
 		{"slowConsumerStrategy.maxSlowDuration", d.Slow.MaxSlowDuration, 0},
 		{"slowConsumerStrategy.maxTimeSinceLastAck", d.Slow.MaxTimeSinceLastAck, time.Millisecond},
 		{"slowConsumerStrategy.checkPeriod", d.Slow.CheckPeriod, time.Millisecond},
+		{"inactiveTimeoutBeforeGC", d.InactiveTimeoutBeforeGC, 0},
+		{"inactiveTimoutBeforeGC", d.InactiveTimeoutBeforeGCOld, 0},
 		{"subscriptionRecoveryPolicy.recoverDuration", d.Recovery.RecoverDuration, time.Millisecond},
 	} {
 		if t.value != nil && *t.value < t.least {

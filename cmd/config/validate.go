@@ -64,6 +64,7 @@ func (c *Config) validate(from *Loaded) error {
 	v.security(&c.Security)
 	v.policies(c.Policies)
 	v.interceptors(&c.Interceptors)
+	v.destinations(c)
 	return errors.Join(v.problems...)
 }
 

@@ -108,6 +108,8 @@ func (n *node) brokerOptions() broker.Options {
 			OnFailure:          func(err error) { n.failure <- err },
 		},
 		Schedule:      scheduleOptions(&c.Schedule),
+		Destinations:  c.Existing(),
+		Collect:       broker.CollectOptions{Period: c.PurgePeriod, Most: c.MaxPurged},
 		VirtualTopics: c.Interceptors.Virtual(),
 		Forwards:      c.Interceptors.Forwards(),
 	}

@@ -377,10 +377,12 @@ func (b *Broker) DeleteSubscription(clientID, name string) error {
 // that somebody subscribes to.
 type TopicInfo struct {
 	Name                 string
-	Subscribers, Durable int // consumers of subscriptions that aren't durable, durable subscriptions
+	Subscribers, Durable int  // consumers of subscriptions that aren't durable, durable subscriptions
+	Created              bool // it was made on purpose, and stays without subscribers
 }
 
-// ListTopics lists the topics that somebody subscribes to. Sort keys: name,
+// ListTopics lists the topics that somebody subscribes to, and those that were
+// made on purpose. Sort keys: name,
 // subscribers.
 func (b *Broker) ListTopics(l List) (Listed[TopicInfo], error) {
 	if l.Sort != "" && l.Sort != "name" && l.Sort != "subscribers" {
@@ -403,6 +405,11 @@ func (b *Broker) ListTopics(l List) (Listed[TopicInfo], error) {
 			if c.Destination.Kind == message.KindTopic && c.Durable == "" && l.selects(c.Destination.Name) {
 				of(c.Destination.Name).Subscribers++
 			}
+		}
+	}
+	for _, name := range b.catalog.all() {
+		if l.selects(name) {
+			of(name).Created = true
 		}
 	}
 	rows := make([]row[TopicInfo], 0, len(topics))

@@ -426,7 +426,7 @@ func TestConnectionsConsumersAndSubscriptionsAreListed(t *testing.T) {
 		t.Fatalf("%+v, %v", subs, err)
 	}
 	topics, err := r.ListTopics(List{})
-	if err != nil || !slices.Equal(topics.Items, []TopicInfo{{"news.>", 1, 1}}) {
+	if err != nil || !slices.Equal(topics.Items, []TopicInfo{{"news.>", 1, 1, false}}) {
 		t.Fatalf("%+v, %v", topics, err)
 	}
 	wantCode(t, r.DeleteSubscription("y", "d"), CodeInUse, "active consumer")

@@ -51,6 +51,8 @@ type Options struct {
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
 	Retained       RetainedLimits        // what topics remember
+	Destinations   []message.Destination // queues and topics that exist from the start, and stay
+	Collect        CollectOptions
 	Forwards       []policy.Forward      // composite destinations and mirrored queues
 	VirtualTopics  []policy.VirtualTopic // [policy.DefaultVirtualTopics]; empty and not nil for none
 	Converters     message.Converters    // of the protocols that are served [the hub's own]
@@ -87,6 +89,9 @@ func (o Options) withDefaults() Options {
 	if o.BlockedWarning == 0 {
 		o.BlockedWarning = 5 * time.Second
 	}
+	if o.Collect.Period == 0 {
+		o.Collect.Period = 10 * time.Second
+	}
 	if o.Retained.Messages == 0 {
 		o.Retained.Messages = 100_000
 	}
@@ -117,6 +122,8 @@ type Broker struct {
 	slowness   slowness
 	recovery   recovery
 	forwards   forwards
+	collector  collector
+	deliberate bool // some policy has destinations made on purpose only
 	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
@@ -129,6 +136,7 @@ type Broker struct {
 	retained  *retained
 	schedules *schedules
 	virtuals  *virtuals
+	catalog   *catalog
 	delays    *delays
 	counts    counts
 
@@ -150,6 +158,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.retained)
 	b.virtuals = newVirtuals(b)
 	b.machine.addPart(b.virtuals)
+	b.catalog = newCatalog(&b.machine)
+	b.machine.addPart(b.catalog)
 	b.schedules = newSchedules(b, o.Schedule)
 	b.machine.addPart(b.schedules)
 	b.delays = newDelays(b)
@@ -166,6 +176,8 @@ func Open(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.limits.init(b)
+	b.collector.init(b)
+	b.deliberate = anyPolicy(o, func(p *policy.Policy) bool { return p.NoAutoCreate })
 	b.slowness.init(b)
 	b.recovery.init(b)
 	for i := range o.VirtualTopics {
@@ -185,11 +197,12 @@ func Open(o Options) (*Broker, error) {
 	b.loader.start()
 	b.upkeep.start()
 	b.slowness.start()
+	b.collector.start()
 	b.recovery.start()
 	b.store.Start()
 	b.schedules.start()
 	b.delays.start()
-	if err := b.virtuals.establish(); err != nil {
+	if err := errors.Join(b.virtuals.establish(), b.establish()); err != nil {
 		return nil, errors.Join(err, b.Close(context.Background()))
 	}
 	return b, nil
@@ -236,6 +249,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.schedules.stop()
 	b.delays.stop()
 	b.slowness.stop()
+	b.collector.stop()
 	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	err := b.store.Close(ctx)

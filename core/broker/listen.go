@@ -110,11 +110,7 @@ func (h *recovery) init(b *Broker) {
 // start is called when the log was replayed: what was published in an earlier
 // life is not kept.
 func (h *recovery) start() {
-	for _, e := range h.b.o.Policies {
-		p := policy.Default()
-		e.Apply(&p)
-		h.on = h.on || p.Recovery.Keep != policy.KeepNothing
-	}
+	h.on = anyPolicy(h.b.o, func(p *policy.Policy) bool { return p.Recovery.Keep != policy.KeepNothing })
 }
 
 // add keeps m, which is about to be delivered, as its topic's policy says.

@@ -13,6 +13,18 @@ func newPolicies(o Options) (*policy.Set, error) {
 	return policy.New(p, o.Policies)
 }
 
+// anyPolicy reports whether some entry of the policies says what is looked
+// for: so that what nobody uses costs nothing.
+func anyPolicy(o Options, says func(*policy.Policy) bool) bool {
+	for _, e := range o.Policies {
+		p := policy.Default()
+		if e.Apply(&p); says(&p) {
+			return true
+		}
+	}
+	return false
+}
+
 // Policy returns what holds for a destination. The caller must not change it.
 func (b *Broker) Policy(d message.Destination) *policy.Policy { return b.policies.For(d) }
 

@@ -89,7 +89,13 @@ func (s *Session) admit(m *message.Message) error {
 	if err := s.b.schedules.check(m); err != nil {
 		return err
 	}
-	return s.maySend(d)
+	if err := s.maySend(d); err != nil {
+		return err
+	}
+	if s.b.deliberate && !d.IsComposite() && !s.b.forwards.concern(d) {
+		return s.b.mayAppear("send to", d)
+	}
+	return nil
 }
 
 // logged reports whether m has to go through the log: it is persistent, and

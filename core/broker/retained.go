@@ -83,6 +83,19 @@ func (r *retained) match(pattern string) (found []*message.Message) {
 	return found
 }
 
+// get returns what a topic remembers.
+func (r *retained) get(name string) (*message.Message, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.names.Get(name)
+}
+
+// forgetOp makes a topic forget.
+func (r *retained) forgetOp(name string, id message.ID) store.Op {
+	nothing := message.New(&message.Envelope{ID: id, Destination: message.Topic(name), Retain: true}, message.EncodingHub)
+	return store.Op{Kind: store.OpState, N: uint32(r.kind()), Data: nothing.Raw()}
+}
+
 // count returns how many messages are remembered, and their bytes.
 func (r *retained) count() (messages, bytes int) {
 	r.mu.RLock()

@@ -110,6 +110,11 @@ func (s *Session) attach(c *queue.Consumer, d message.Destination, sub Subscript
 	if d.Kind.IsTemp() && !s.b.tempExists(d) {
 		return nil, fail(CodeNotFound, "subscribe to "+d.String(), "the temporary destination does not exist")
 	}
+	if !message.IsPattern(d.Name) {
+		if err := s.b.mayAppear("subscribe to", d); err != nil {
+			return nil, err
+		}
+	}
 	end = func() {}
 	mine := ""
 	if sub.NoLocal {

@@ -22,6 +22,7 @@ type Policy struct {
 	Slow       Slow
 	Recovery   Recovery
 	Advise     Advise
+	Existence
 	// Exclusive makes every consumer of a queue ask to be its only one.
 	Exclusive bool
 }
@@ -164,9 +165,10 @@ func Default() Policy {
 		DeadLetter: DeadLetter{
 			Queue: "ActiveMQ.DLQ", QueuePrefix: "ActiveMQ.DLQ.Queue.", TopicPrefix: "ActiveMQ.DLQ.Topic.", Expired: true,
 		},
-		Prefetch: Prefetch{Queue: 1000, Browser: 500, Topic: 32767, Durable: 100},
-		Pending:  Pending{Limit: 1000},
-		Slow:     defaultSlow,
-		Recovery: defaultRecovery,
+		Prefetch:  Prefetch{Queue: 1000, Browser: 500, Topic: 32767, Durable: 100},
+		Pending:   Pending{Limit: 1000},
+		Slow:      defaultSlow,
+		Recovery:  defaultRecovery,
+		Existence: defaultExistence,
 	}
 }
