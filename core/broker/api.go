@@ -93,8 +93,12 @@ type Subscription struct {
 	// first, 0 to 127.
 	Priority int
 	// Window is the number of unsettled deliveries that the broker keeps
-	// filled by itself (prefetch). 0 means that only Grant gives credit.
+	// filled by itself (prefetch). 0 means that only Grant, Allow and Drain
+	// give credit.
 	Window uint32
+	// MaxUnsettled bounds the unsettled deliveries of a consumer without
+	// Window, whatever credit it has; 0 doesn't.
+	MaxUnsettled uint32
 	// Paused starts a consumer without deliveries until Start, so that a
 	// receipt for the subscription can go out first.
 	Paused bool

@@ -54,7 +54,7 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 func (s *Session) newConsumer(sub Subscription, onClose func()) *queue.Consumer {
 	var c *queue.Consumer
 	c = queue.NewConsumer(s.b, queue.ConsumerOptions{
-		Window: sub.Window, Paused: true, Browse: sub.Browse, Ref: sub.Ref, Target: s.req.Sink,
+		Window: sub.Window, Limit: sub.MaxUnsettled, Paused: true, Browse: sub.Browse, Ref: sub.Ref, Target: s.req.Sink,
 		OnClose: func() {
 			onClose()
 			s.mu.Lock()

@@ -105,6 +105,8 @@ type Consumer struct {
 
 	mu        sync.Mutex
 	credit    uint32 // without window
+	limit     uint32 // of unsettled without window, 0: none
+	draining  atomic.Bool
 	started   bool
 	closed    bool
 	open      atomic.Bool // ready: read without mu, by queues that look for a consumer
@@ -119,6 +121,7 @@ type Consumer struct {
 // ConsumerOptions describe a consumer.
 type ConsumerOptions struct {
 	Window  uint32
+	Limit   uint32 // without Window: unsettled deliveries at most, whatever credit there is; 0 for any number
 	Paused  bool
 	Browse  bool
 	Ref     any
@@ -129,7 +132,7 @@ type ConsumerOptions struct {
 // NewConsumer returns a consumer that nothing feeds yet.
 func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
 	c := &Consumer{
-		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, browse: o.Browse,
+		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, limit: o.Limit, browse: o.Browse,
 		started: !o.Paused, onClose: o.OnClose,
 	}
 	if o.Paused {
@@ -198,7 +201,7 @@ func (c *Consumer) ready() bool {
 	case c.window > 0:
 		return c.unsettled < c.window
 	}
-	return c.credit > 0
+	return c.credit > 0 && (c.limit == 0 || c.unsettled < c.limit)
 }
 
 // Ready reports whether c can take a message now.

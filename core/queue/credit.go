@@ -1,5 +1,7 @@
 package queue
 
+import "github.com/entrepot-mq/entrepot/core/store"
+
 // Drainer is a Target whose consumers ask for the end of what can be had now.
 type Drainer interface {
 	// Drained says that nothing more can be delivered to c for now, and that
@@ -110,4 +112,28 @@ func (q *Queue) drained() {
 	for _, c := range asked {
 		c.checkDrained()
 	}
+}
+
+// Reject is Settle with the outcome Rejected and a reason of the consumer's,
+// which the dead letter carries.
+func (c *Consumer) Reject(tag uint64, reason string, done store.Done, token uint64) error {
+	c.mu.Lock()
+	h, ok := c.held.take(tag, heldOpen, heldSettled)
+	if ok {
+		c.end(h)
+	}
+	c.mu.Unlock()
+	if !ok {
+		return ErrNoDelivery
+	}
+	if reason == "" {
+		reason = RejectedByConsumer
+	}
+	if h.q == nil {
+		tell(c.broker, done, token)
+	} else {
+		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, reason, done, token)
+	}
+	c.feed()
+	return nil
 }

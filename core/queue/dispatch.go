@@ -308,6 +308,7 @@ func (q *Queue) arrived(laneNumber uint8, seq uint64, msgs []slotMessage) {
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
+	q.drained()
 }
 
 // fill adds messages to the window of p and returns the memory they take.
