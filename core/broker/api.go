@@ -56,6 +56,9 @@ type ConnectRequest struct {
 	Remote   net.Addr
 	Listener string               // the listener's name, for logs and limits
 	TLS      *tls.ConnectionState // nil without TLS
+	// Identity is what Authenticate returned for this client; nil has Connect
+	// ask by Login, Passcode and TLS.
+	Identity *Identity
 	// TakeOver ends an older session of the same client id instead of being
 	// refused (MQTT).
 	TakeOver bool

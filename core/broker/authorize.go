@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -34,32 +33,6 @@ type rights struct {
 type sendRight struct {
 	d          message.Destination
 	generation uint64
-}
-
-// authenticate finds out who the client is.
-func (s *Session) authenticate() error {
-	sec := s.b.o.Security
-	if sec == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), authenticationTimeout)
-	defer cancel()
-	p, err := sec.Authenticate(ctx, security.Credentials{Login: s.req.Login, Passcode: security.NewSecret(s.req.Passcode), TLS: s.req.TLS})
-	s.req.Passcode = ""
-	switch {
-	case errors.Is(err, security.ErrBusy):
-		return fail(CodeUnavailable, "connect", "%w", err)
-	case err != nil:
-		s.b.counts.unauthenticated.Add(1)
-		s.b.o.Logger.Warn("a client was not let in", "proto", s.req.Protocol, "remote", s.remote(), "listener", s.req.Listener,
-			"user", clip(s.req.Login), "reason", reasonOf(err))
-		return fail(CodeUnauthorized, "connect", "%w", err)
-	}
-	s.rights.principal = p.WithClientID(s.clientID)
-	if s.b.o.PopulateUserID {
-		s.userID = p.Name
-	}
-	return nil
 }
 
 // reasonOf returns what the client is not told.

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/entrepot-mq/entrepot/core/security"
+)
+
+// Identity is who a client was found to be. It stands in for the login of a
+// ConnectRequest where a protocol authenticates before it names the client id.
+type Identity struct {
+	principal *security.Principal // nil if nobody has to authenticate
+}
+
+// Authenticate finds out who a client is: r's Login, Passcode and TLS. It may
+// take as long as a password hash.
+func (b *Broker) Authenticate(r ConnectRequest) (*Identity, error) {
+	sec := b.o.Security
+	if sec == nil {
+		return &Identity{}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), authenticationTimeout)
+	defer cancel()
+	p, err := sec.Authenticate(ctx, security.Credentials{Login: r.Login, Passcode: security.NewSecret(r.Passcode), TLS: r.TLS})
+	switch {
+	case errors.Is(err, security.ErrBusy):
+		return nil, fail(CodeUnavailable, "connect", "%w", err)
+	case err != nil:
+		b.counts.unauthenticated.Add(1)
+		remote := ""
+		if r.Remote != nil {
+			remote = r.Remote.String()
+		}
+		b.o.Logger.Warn("a client was not let in", "proto", r.Protocol, "remote", remote, "listener", r.Listener,
+			"user", clip(r.Login), "reason", reasonOf(err))
+		return nil, fail(CodeUnauthorized, "connect", "%w", err)
+	}
+	return &Identity{principal: p}, nil
+}
+
+// authenticate finds out who the client of the session is.
+func (s *Session) authenticate() error {
+	id := s.req.Identity
+	if id == nil {
+		var err error
+		if id, err = s.b.Authenticate(s.req); err != nil {
+			return err
+		}
+	}
+	s.req.Passcode, s.req.Identity = "", nil
+	if id.principal == nil {
+		return nil
+	}
+	s.rights.principal = id.principal.WithClientID(s.clientID)
+	if s.b.o.PopulateUserID {
+		s.userID = id.principal.Name
+	}
+	return nil
+}
