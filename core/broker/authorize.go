@@ -159,6 +159,10 @@ func (s *Session) forbid(a security.Action, doing string, d message.Destination)
 	return fail(CodeForbidden, doing+" "+d.String(), "user %q has no %s permission for %s", p.Name, a, d)
 }
 
+// MaySend reports why the user can't send to d now, for protocols that name
+// the destination before the first message. Publish asks again.
+func (s *Session) MaySend(d message.Destination) error { return s.maySend(d) }
+
 // maySend reports why the user can't send to d. A composite is asked component
 // by component.
 func (s *Session) maySend(d message.Destination) error {
