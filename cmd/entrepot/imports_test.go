@@ -33,6 +33,7 @@ var mayImport = map[string]string{
 	"protocols":           "",
 	"protocols/websocket": "protocols github.com/gorilla/websocket",
 	"protocols/...":       "protocols core/message core/broker",
+	"protocols/amqp/gen":  "",
 
 	// replication knows the contract with the configuration's store, and none of those.
 	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",

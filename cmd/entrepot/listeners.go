@@ -9,6 +9,7 @@ import (
 
 	"github.com/entrepot-mq/entrepot/cmd/config"
 	"github.com/entrepot-mq/entrepot/protocols"
+	"github.com/entrepot-mq/entrepot/protocols/amqp"
 	"github.com/entrepot-mq/entrepot/protocols/stomp"
 	"github.com/entrepot-mq/entrepot/protocols/websocket"
 )
@@ -17,7 +18,10 @@ import (
 // configuration under the options that they don't have.
 func parseListeners(loaded *config.Loaded) ([]protocols.ListenerConfig, error) {
 	var out []protocols.ListenerConfig
-	known := map[string]protocols.Frontend{protocols.STOMP: namesOnly{stomp.New(stomp.Options{})}}
+	known := map[string]protocols.Frontend{
+		protocols.STOMP: namesOnly{stomp.New(stomp.Options{})},
+		protocols.AMQP:  namesOnly{amqp.New(amqp.Options{})},
+	}
 	known[protocols.WebSocket] = websocket.New(known, nil)
 	var problems []error
 	for _, uri := range loaded.Listeners {

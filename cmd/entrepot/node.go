@@ -15,6 +15,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/protocols"
+	"github.com/entrepot-mq/entrepot/protocols/amqp"
 	"github.com/entrepot-mq/entrepot/protocols/stomp"
 	"github.com/entrepot-mq/entrepot/protocols/websocket"
 )
@@ -35,6 +36,7 @@ type node struct {
 	console   *console.Server // nil if it is switched off
 	broker    *broker.Broker  // nil until it is open; set before listening is
 	stomp     *stomp.Frontend
+	amqp      *amqp.Frontend
 	server    *protocols.Server
 	listening atomic.Bool
 
@@ -122,7 +124,11 @@ func (n *node) brokerOptions() broker.Options {
 // converters reads the payloads of each protocol that is served, and what the
 // broker itself writes.
 func converters() message.Converters {
-	return message.Converters{message.EncodingHub: message.Hub{}, message.EncodingSTOMP: stomp.Converter{}}
+	return message.Converters{
+		message.EncodingHub:   message.Hub{},
+		message.EncodingSTOMP: stomp.Converter{},
+		message.EncodingAMQP:  amqp.Converter{},
+	}
 }
 
 // frontends makes the protocols and checks the listeners' options for them.
@@ -130,13 +136,17 @@ func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protoco
 	n.stomp = stomp.New(stomp.Options{
 		Broker: n.broker, Converters: converters(), Logger: n.log.Logger, Server: "Entrepot/" + version,
 	})
+	n.amqp = amqp.New(amqp.Options{
+		Broker: n.broker, Converters: converters(), Logger: n.log.Logger, Name: n.cfg.BrokerName, Server: version,
+	})
 	var problems []error
 	for _, c := range configs {
-		if err := n.stomp.CheckValues(c.Values.For(protocols.STOMP)); err != nil {
+		err := errors.Join(n.stomp.CheckValues(c.Values.For(protocols.STOMP)), n.amqp.CheckValues(c.Values.For(protocols.AMQP)))
+		if err != nil {
 			problems = append(problems, n.cfg.Problem("listeners", fmt.Errorf("listener %s: %w", c.Name, err)))
 		}
 	}
-	frontends := map[string]protocols.Frontend{protocols.STOMP: n.stomp}
+	frontends := map[string]protocols.Frontend{protocols.STOMP: n.stomp, protocols.AMQP: n.amqp}
 	frontends[protocols.WebSocket] = websocket.New(frontends, n.log.Logger)
 	return frontends, config.Invalid(problems...)
 }
@@ -210,7 +220,11 @@ func (n *node) Stats() console.Stats {
 	s.StoreRecords, s.StoreBytes = b.Store.Records, b.Store.Bytes
 	s.Checkpoints, s.LastCheckpoint = b.Store.Checkpoints, b.Store.LastCheckpoint
 	f := n.stomp.Snapshot()
-	s.Protocols = []console.Protocol{{Name: "stomp", Connections: f.Connections, Received: f.Received, Delivered: f.Delivered}}
+	a := n.amqp.Snapshot()
+	s.Protocols = []console.Protocol{
+		{Name: "stomp", Connections: f.Connections, Received: f.Received, Delivered: f.Delivered},
+		{Name: "amqp", Connections: a.Connections, Received: a.Received, Delivered: a.Delivered},
+	}
 	return s
 }
 

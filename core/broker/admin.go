@@ -483,12 +483,7 @@ func (b *Broker) everySession() []*Session {
 	return all
 }
 
-func (s *Session) remote() string {
-	if s.req.Remote == nil {
-		return ""
-	}
-	return s.req.Remote.String()
-}
+func (s *Session) remote() string { return s.req.remote() }
 
 func (s *Session) info() ConnectionInfo {
 	c := ConnectionInfo{

@@ -28,11 +28,7 @@ func (b *Broker) Authenticate(r ConnectRequest) (*Identity, error) {
 		return nil, fail(CodeUnavailable, "connect", "%w", err)
 	case err != nil:
 		b.counts.unauthenticated.Add(1)
-		remote := ""
-		if r.Remote != nil {
-			remote = r.Remote.String()
-		}
-		b.o.Logger.Warn("a client was not let in", "proto", r.Protocol, "remote", remote, "listener", r.Listener,
+		b.o.Logger.Warn("a client was not let in", "proto", r.Protocol, "remote", r.remote(), "listener", r.Listener,
 			"user", clip(r.Login), "reason", reasonOf(err))
 		return nil, fail(CodeUnauthorized, "connect", "%w", err)
 	}
@@ -57,4 +53,12 @@ func (s *Session) authenticate() error {
 		s.userID = id.principal.Name
 	}
 	return nil
+}
+
+// remote is the client's address as logs show it.
+func (r *ConnectRequest) remote() string {
+	if r.Remote == nil {
+		return ""
+	}
+	return r.Remote.String()
 }

@@ -94,10 +94,9 @@ func (q *Queue) loadingFor(c *Consumer) bool {
 	return false
 }
 
-// drained looks after a page came whether that ends somebody's drain.
-func (q *Queue) drained() {
-	q.mu.Lock()
-	var asked []*Consumer
+// draining returns the consumers that wait for the end of what can be had. It
+// is called with mu held.
+func (q *Queue) draining() (asked []*Consumer) {
 	for _, a := range q.consumers {
 		if a.c.draining.Load() {
 			asked = append(asked, a.c)
@@ -108,10 +107,7 @@ func (q *Queue) drained() {
 			asked = append(asked, b.c)
 		}
 	}
-	q.mu.Unlock()
-	for _, c := range asked {
-		c.checkDrained()
-	}
+	return asked
 }
 
 // Reject is Settle with the outcome Rejected and a reason of the consumer's,

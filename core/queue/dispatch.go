@@ -305,10 +305,13 @@ func (q *Queue) arrived(laneNumber uint8, seq uint64, msgs []slotMessage) {
 			q.take(l.fill(p, msgs))
 		}
 	}
+	asked := q.draining()
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
-	q.drained()
+	for _, c := range asked {
+		c.checkDrained()
+	}
 }
 
 // fill adds messages to the window of p and returns the memory they take.

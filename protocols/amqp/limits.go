@@ -112,6 +112,6 @@ func readSettings(v protocols.Values, maxMessage int) (settings, error) {
 	errs = append(errs, err)
 	s.writeTimeout, err = v.Duration(optWriteTimeout, defaultTimeout)
 	errs = append(errs, err)
-	s.plain, err = v.Bool(optPlain, false)
+	s.plain, err = v.Bool(optPlain, true)
 	return s, errors.Join(append(errs, err)...)
 }
