@@ -60,6 +60,10 @@ func StateKey(b []byte, kind byte, name string) []byte {
 	return append(append(b, keyState, kind), name...)
 }
 
+// holdsMessages reports whether messages stand under a key: what is read one by one when it is needed,
+// not with all others at start.
+func holdsMessages(k []byte) bool { return k[0] == keyPage || k[0] == keyBody }
+
 // Prefixes for Scan.
 var (
 	QueuePrefix = []byte{keyQueue}

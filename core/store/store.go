@@ -158,7 +158,7 @@ func (s *Store) open() (err error) {
 			s.pages = pages.NewMemory()
 		}
 	case s.pages == nil:
-		po := pages.Options{Dir: filepath.Join(s.o.Dir, "pages"), Logger: s.o.Logger}
+		po := pages.Options{Dir: filepath.Join(s.o.Dir, "pages"), Logger: s.o.Logger, Apart: holdsMessages}
 		if s.o.pagesOptions != nil {
 			s.o.pagesOptions(&po)
 		}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,10 +35,12 @@ type Badger struct {
 	broken error // why db is nil: ErrClosed, or what kept Maintain from opening it again
 
 	readers readers
+	values  valueFiles
 
 	stateMu   sync.Mutex // guards what follows
 	completed Mark
 	intent    uint64
+	version   uint64 // the highest that Badger may hold anything of
 	usage     usage
 	writing   bool // a Writer has the slot or waits for it
 }
@@ -67,6 +70,7 @@ func open(o Options, readOnly bool) (_ *Badger, err error) {
 		closing: make(chan struct{}),
 		slot:    make(chan struct{}, 1),
 		readers: readers{active: make(map[uint64]int)},
+		values:  valueFiles{fs: o.FS, dir: o.Dir, max: o.ValueFile},
 	}
 	s.slot <- struct{}{}
 	if err := s.load(); err != nil {
@@ -130,7 +134,7 @@ func (s *Badger) openBadger() (db *badger.DB, err error) {
 
 // adopt holds Badger's mark against the CHECKPOINT file and takes it over.
 func (s *Badger) adopt(c checkpoint, used bool) error {
-	mark, err := s.storedMark()
+	mark, version, err := s.storedMark()
 	if err != nil {
 		return err
 	}
@@ -145,10 +149,17 @@ func (s *Badger) adopt(c checkpoint, used bool) error {
 		return damaged("", "Badger's mark is %d, the last completed checkpoint is %d and the unfinished one %d",
 			mark.Index, c.completed.Index, c.intent)
 	}
-	s.completed = mark
-	s.readers.advance(mark.Index)
+	s.completed, s.version = mark, max(version, c.version)
+	s.readers.advance(version)
 	s.discard()
-	b, err := s.read(nil, usageKey, mark.Index)
+	use, err := s.fileUses(version)
+	if err != nil {
+		return err
+	}
+	if err := s.values.adopt(use, s.readOnly); err != nil {
+		return err
+	}
+	b, err := s.read(nil, usageKey, version)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -156,19 +167,37 @@ func (s *Badger) adopt(c checkpoint, used bool) error {
 	return err
 }
 
-// storedMark reads the newest mark: it is in the last transaction of a checkpoint, so no checkpoint
-// that is not complete has one.
-func (s *Badger) storedMark() (Mark, error) {
-	b, err := s.read(nil, markKey, math.MaxUint64)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Mark{}, nil
-	case err != nil:
-		return Mark{}, err
-	case len(b) != markSize:
-		return Mark{}, damaged("", "a mark of %d bytes", len(b))
+// fileUses reads what is used of the value files.
+func (s *Badger) fileUses(version uint64) (map[uint64]fileUse, error) {
+	uses := make(map[uint64]fileUse)
+	if version == 0 {
+		return uses, nil
 	}
-	return decodeMark(b), nil
+	err := s.scan(filePrefix, version, func(key, value []byte) error {
+		use, ok := decodeFileUse(value)
+		if len(key) != len(filePrefix)+8 || !ok {
+			return damaged("", "use of a value file, key %x: %x", key, value)
+		}
+		uses[binary.BigEndian.Uint64(key[len(filePrefix):])] = use
+		return nil
+	})
+	return uses, err
+}
+
+// storedMark reads the newest mark and its version: it is in the last transaction of a checkpoint, so
+// no checkpoint that is not complete has one.
+func (s *Badger) storedMark() (m Mark, version uint64, err error) {
+	err = s.lookup(markKey, math.MaxUint64, func(_ byte, b []byte, at uint64) error {
+		if len(b) != markSize {
+			return damaged("", "a mark of %d bytes", len(b))
+		}
+		m, version = decodeMark(b), at
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Mark{}, 0, nil
+	}
+	return m, version, err
 }
 
 // discard lets Badger forget the versions that no reader can ask for any more.
@@ -215,9 +244,42 @@ func (s *Badger) leave(at uint64) {
 }
 
 // read appends the newest value of key that is not newer than at; s.mu is held.
-func (s *Badger) read(dst, key []byte, at uint64) ([]byte, error) {
+func (s *Badger) read(dst, key []byte, at uint64) (_ []byte, err error) {
+	var apart place
+	var version uint64
+	err = s.lookup(key, at, func(stands byte, v []byte, since uint64) error {
+		if stands == standsApart {
+			apart, version = decodePlace(v), since
+		} else {
+			dst = append(dst, v...)
+		}
+		return nil
+	})
+	if err == nil && apart.file != 0 {
+		dst, err = s.values.read(dst, key, version, apart)
+	}
+	return dst, err
+}
+
+// placeOf returns where the value of key stood at version at, none if not apart; s.mu is held.
+func (s *Badger) placeOf(key []byte, at uint64) (p place, err error) {
+	err = s.lookup(key, at, func(stands byte, v []byte, _ uint64) error {
+		if stands == standsApart {
+			p = decodePlace(v)
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return place{}, nil
+	}
+	return p, err
+}
+
+// lookup calls fn with what Badger has under key, the newest that is not newer than at: where it
+// stands, it or its place, and since which version; s.mu is held.
+func (s *Badger) lookup(key []byte, at uint64, fn func(stands byte, v []byte, version uint64) error) error {
 	if at == 0 {
-		return dst, ErrNotFound
+		return ErrNotFound
 	}
 	err := guarded("read", func() error {
 		txn := s.db.NewTransactionAt(at, false)
@@ -227,32 +289,40 @@ func (s *Badger) read(dst, key []byte, at uint64) ([]byte, error) {
 			return err
 		}
 		return item.Value(func(sealed []byte) error {
-			value, ok := unseal(key, sealed, item.Version())
+			stands, v, ok := unseal(key, sealed, item.Version())
 			if !ok {
 				return damaged("", "value of key %x, version %d: checksum does not match", key, item.Version())
 			}
-			dst = append(dst, value...)
-			return nil
+			return fn(stands, v, item.Version())
 		})
 	})
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return dst, ErrNotFound
+		return ErrNotFound
 	}
 	if err != nil {
-		return dst, fmt.Errorf("read page store: %w", err)
+		return fmt.Errorf("read page store: %w", err)
 	}
-	return dst, nil
+	return nil
 }
 
-// Size implements Store. disk counts what the files take, live leaves out what was deleted since
-// Maintain last worked (see usage).
+// Size implements Store. disk counts what the files take, live leaves out what value files hold without
+// need, and what was deleted in tables since Maintain last worked (see usage).
 func (s *Badger) Size() (live, disk int64) {
+	live, disk = s.tableSize()
+	v := s.values.totals()
+	return live + v.live, disk + s.values.taken()
+}
+
+// tableSize is Size of Badger's files.
+func (s *Badger) tableSize() (live, disk int64) {
 	entries, err := os.ReadDir(s.opt.Dir)
 	if err != nil {
 		return 0, 0
 	}
 	for _, e := range entries {
-		disk += allocated(filepath.Join(s.opt.Dir, e.Name()))
+		if name := e.Name(); !isValueFile(name) {
+			disk += allocated(filepath.Join(s.opt.Dir, name))
+		}
 	}
 	s.stateMu.Lock()
 	defer s.stateMu.Unlock()

@@ -14,9 +14,9 @@ import (
 
 const (
 	checkpointFile = "CHECKPOINT"
-	checkpointSize = 60
-	checkpointBody = 56
-	storeFormat    = 1
+	checkpointSize = 76
+	checkpointBody = checkpointSize - 4
+	storeFormat    = 2
 )
 
 var checkpointMagic = []byte("EPCK")
@@ -26,7 +26,10 @@ var checkpointMagic = []byte("EPCK")
 type checkpoint struct {
 	completed Mark
 	intent    uint64
-	manifest  int64 // MANIFEST had this many bytes, synced
+	manifest  int64  // MANIFEST had this many bytes, synced
+	version   uint64 // the highest that Badger may hold anything of
+	tail      uint64 // the last value file of completed, 0 for none
+	tailSize  int64  // bytes in use of it
 }
 
 func (c checkpoint) encode() []byte {
@@ -36,27 +39,34 @@ func (c checkpoint) encode() []byte {
 	b = c.completed.append(b)
 	b = binary.BigEndian.AppendUint64(b, c.intent)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.manifest))
-	b = append(b, make([]byte, 8)...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	b = binary.BigEndian.AppendUint64(b, c.version)
+	b = binary.BigEndian.AppendUint64(b, c.tail)
+	b = binary.BigEndian.AppendUint64(b, uint64(c.tailSize))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func decodeCheckpoint(b []byte) (checkpoint, error) {
-	if len(b) != checkpointSize || !bytes.Equal(b[:4], checkpointMagic) {
-		return checkpoint{}, damaged(checkpointFile, "not a checkpoint file of %d bytes", checkpointSize)
+	if len(b) < 8 || !bytes.Equal(b[:4], checkpointMagic) {
+		return checkpoint{}, damaged(checkpointFile, "not a checkpoint file")
 	}
-	sum := crc32.Checksum(b[:checkpointBody], crc32.MakeTable(crc32.Castagnoli))
-	if sum != binary.BigEndian.Uint32(b[checkpointBody:]) {
+	format := binary.BigEndian.Uint32(b[4:])
+	switch {
+	case len(b) == checkpointSize && crc32.Checksum(b[:checkpointBody], castagnoli) != binary.BigEndian.Uint32(b[checkpointBody:]):
 		return checkpoint{}, damaged(checkpointFile, "checksum does not match")
-	}
-	if f := binary.BigEndian.Uint32(b[4:]); f != storeFormat {
-		return checkpoint{}, fmt.Errorf("page store has format %d, this program reads %d", f, storeFormat)
+	case format != storeFormat && format < 1<<8:
+		return checkpoint{}, fmt.Errorf("page store has format %d, this program reads %d", format, storeFormat)
+	case len(b) != checkpointSize:
+		return checkpoint{}, damaged(checkpointFile, "%d bytes instead of %d", len(b), checkpointSize)
 	}
 	c := checkpoint{
 		completed: decodeMark(b[8:]),
 		intent:    binary.BigEndian.Uint64(b[8+markSize:]),
 		manifest:  int64(binary.BigEndian.Uint64(b[16+markSize:])),
+		version:   binary.BigEndian.Uint64(b[24+markSize:]),
+		tail:      binary.BigEndian.Uint64(b[32+markSize:]),
+		tailSize:  int64(binary.BigEndian.Uint64(b[40+markSize:])),
 	}
-	if c.manifest < 0 || !bytes.Equal(b[48:checkpointBody], make([]byte, 8)) {
+	if c.manifest < 0 || c.tailSize < 0 || c.tailSize > maxValueFile {
 		return checkpoint{}, damaged(checkpointFile, "impossible content")
 	}
 	return c, nil

@@ -286,6 +286,11 @@ func TestAnyHistoryOfCheckpointsAndCrashesReadsAsTheLastCompletedOne(t *testing.
 				mustCheckpoint(t, s, index, changes...)
 				at = mark(index)
 				apply(want, changes)
+				if rapid.Bool().Draw(t, "maintain") {
+					if err := s.Maintain(context.Background()); err != nil {
+						t.Fatalf("maintain: %v", err)
+					}
+				}
 				wantSame(t, s, at, want)
 			}
 		})

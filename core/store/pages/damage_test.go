@@ -16,12 +16,13 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// closedStore is a directory of a store that was closed, with several tables, and its content.
-func closedStore(t *testing.T) (dir string, at Mark, want map[string][]byte) {
+// closedStore is a directory of a store that was closed, with several tables and value files, and its
+// content.
+func closedStore(t *testing.T, options func(dir string) Options) (dir string, at Mark, want map[string][]byte) {
 	t.Helper()
 	dir, want = t.TempDir(), map[string][]byte{}
 	for i := range uint64(4) {
-		s, err := Open(smallOptions(dir))
+		s, err := Open(options(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +122,7 @@ func size(t testing.TB, path string) int64 {
 }
 
 func TestOpenNamesTheDamage(t *testing.T) {
-	whole, at, want := closedStore(t)
+	whole, at, want := closedStore(t, smallOptions)
 	truncate := func(pattern string, part int64) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
 			p := named(t, dir, pattern)
@@ -211,7 +212,7 @@ func listing(t *testing.T, dir string) (names []string) {
 func TestAFlippedBitAnywhereIsAnErrorOrHarmless(t *testing.T) {
 	const trials = 60
 	r := rand.New(rand.NewPCG(3, 3))
-	closed, at, want := closedStore(t)
+	closed, at, want := closedStore(t, smallOptions)
 	killed, killedAt, killedWant := killedStore(t)
 	for _, c := range []struct {
 		name string
@@ -317,7 +318,7 @@ func tableWith(t *testing.T, dir string, value []byte) (table string, off int) {
 }
 
 func TestABadValueIsAnErrorWhenItIsReadEvenIfOpenDidNotLook(t *testing.T) {
-	dir, _, want := closedStore(t)
+	dir, _, want := closedStore(t, inTables)
 	key := "\x0430029"
 	table, off := tableWith(t, dir, want[key])
 	flip(t, table, int64(off+1000))
@@ -359,7 +360,7 @@ func TestASecondOwnerIsRefused(t *testing.T) {
 }
 
 func TestFilesThatACrashLeftEmptyAreRemoved(t *testing.T) {
-	dir, at, want := closedStore(t)
+	dir, at, want := closedStore(t, smallOptions)
 	for _, name := range []string{"99999.mem", "999999.vlog"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -370,7 +371,7 @@ func TestFilesThatACrashLeftEmptyAreRemoved(t *testing.T) {
 }
 
 func TestCheckAndDumpReadAStoreThatIsNotOpen(t *testing.T) {
-	closed, at, want := closedStore(t)
+	closed, at, want := closedStore(t, smallOptions)
 	killed, killedAt, killedWant := killedStore(t)
 	for _, c := range []struct {
 		name string

@@ -10,13 +10,15 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/entrepot-mq/entrepot/core/store/disk"
 )
 
 func FuzzCheckpointFile(f *testing.F) {
-	whole := checkpoint{completed: mark(7), intent: 9, manifest: 4711}.encode()
+	whole := checkpoint{completed: mark(7), intent: 9, manifest: 4711, version: 12, tail: 3, tailSize: 99}.encode()
 	f.Add(whole)
 	f.Add(checkpoint{}.encode())
-	f.Add(whole[:59])
+	f.Add(whole[:checkpointSize-1])
 	f.Add(append(slices.Clone(whole), 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := decodeCheckpoint(b)
@@ -33,16 +35,16 @@ func FuzzValue(f *testing.F) {
 	f.Add([]byte("key"), []byte("value"), uint64(3))
 	f.Add([]byte("k"), []byte{}, uint64(1<<63))
 	f.Fuzz(func(t *testing.T, key, value []byte, version uint64) {
-		sealed := appendSealed([]byte("x"), key, value, version)[1:]
-		if got, ok := unseal(key, sealed, version); !ok || !bytes.Equal(got, value) {
-			t.Fatalf("%x comes back as %x, %v", value, got, ok)
+		sealed := appendSealed([]byte("x"), key, standsHere, value, version)[1:]
+		if stands, got, ok := unseal(key, sealed, version); !ok || stands != standsHere || !bytes.Equal(got, value) {
+			t.Fatalf("%x comes back as %x, %d, %v", value, got, stands, ok)
 		}
-		if _, ok := unseal(key, sealed, version+1); ok {
+		if _, _, ok := unseal(key, sealed, version+1); ok {
 			t.Fatal("another version is accepted")
 		}
 		for i := range sealed {
 			sealed[i] ^= 1
-			if _, ok := unseal(key, sealed, version); ok {
+			if _, _, ok := unseal(key, sealed, version); ok {
 				t.Fatalf("a flipped bit at %d is accepted", i)
 			}
 			sealed[i] ^= 1
@@ -50,7 +52,66 @@ func FuzzValue(f *testing.F) {
 				break
 			}
 		}
-		_, _ = unseal(key, value, version)
+		_, _, _ = unseal(key, value, version)
+	})
+}
+
+func FuzzValueFile(f *testing.F) {
+	one := appendRecord(nil, []byte("key"), []byte("value"), 7)
+	two := appendRecord(slices.Clone(one), []byte("k"), nil, 1<<63)
+	f.Add(one)
+	f.Add(two)
+	f.Add(two[:len(two)-1])
+	f.Add(append(slices.Clone(one), 0))
+	f.Add(binary.BigEndian.AppendUint32(make([]byte, 4), MaxValue))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fs := disk.NewFake()
+		v := valueFiles{fs: fs, dir: "/"}
+		writeFile(t, fs, v.path(1), b)
+		before := allocatedBytes()
+		var again []byte
+		err := v.each(1, int64(len(b)), func(p place, r record) error {
+			if int(p.off) != len(again) || int(p.size) != recordSize(r.key, r.value) {
+				t.Fatalf("a record at %d behind %d bytes", p.off, len(again))
+			}
+			again = appendRecord(again, r.key, r.value, r.version)
+			return nil
+		})
+		if (err == nil) != bytes.Equal(again, b) || !bytes.HasPrefix(b, again) {
+			t.Fatalf("%d bytes come back as %d, %v", len(b), len(again), err)
+		}
+		if took := allocatedBytes() - before; took > 4*uint64(len(b))+2<<20 {
+			t.Fatalf("%d bytes took %d of memory", len(b), took)
+		}
+	})
+}
+
+func writeFile(t testing.TB, fs disk.FS, name string, b []byte) {
+	t.Helper()
+	file, err := fs.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzFileUse(f *testing.F) {
+	f.Add(fileUse{100, 50}.append(nil))
+	f.Add(fileUse{}.append(nil))
+	f.Add(fileUse{50, 100}.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		u, ok := decodeFileUse(b)
+		if !ok {
+			return
+		}
+		if again, ok := decodeFileUse(u.append(nil)); !ok || again != u || u.live > u.size || u.size > maxValueFile {
+			t.Fatalf("%x is %+v, and then %+v, %v", b, u, again, ok)
+		}
 	})
 }
 

@@ -46,7 +46,16 @@ func (s *badgerSubject) crash(t fataler) {
 	s.Badger = b
 }
 
-func smallOptions(dir string) Options { return Options{Dir: dir, MemTable: 8, BaseTable: 2} }
+func smallOptions(dir string) Options {
+	return Options{Dir: dir, MemTable: 8, BaseTable: 2, ValueFile: 1 << 20}
+}
+
+// inTables are smallOptions with which no value stands apart.
+func inTables(dir string) Options {
+	o := smallOptions(dir)
+	o.Apart = func([]byte) bool { return false }
+	return o
+}
 
 func openBadger(t testing.TB, o Options) *Badger {
 	t.Helper()
@@ -65,12 +74,14 @@ func openBadger(t testing.TB, o Options) *Badger {
 func subjects(t *testing.T, run func(t *testing.T, s subject)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { run(t, memorySubject{NewMemory()}) })
-	t.Run("badger", func(t *testing.T) {
-		o := smallOptions(t.TempDir())
-		s := &badgerSubject{Badger: openBadger(t, o), o: o}
-		t.Cleanup(func() { _ = s.Close() })
-		run(t, s)
-	})
+	for name, o := range map[string]Options{"badger": inTables(t.TempDir()), "values apart": smallOptions(t.TempDir())} {
+		t.Run(name, func(t *testing.T) {
+			o.DeadBytes = 2 << 20 // Maintain has something to do
+			s := &badgerSubject{Badger: openBadger(t, o), o: o}
+			t.Cleanup(func() { _ = s.Close() })
+			run(t, s)
+		})
+	}
 }
 
 func mark(index uint64) Mark {

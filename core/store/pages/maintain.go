@@ -6,31 +6,53 @@ import (
 	"fmt"
 )
 
-// Maintain implements Store: Compact, if more than Options.DeadBytes and Options.DeadPercent of the
-// disk space are dead.
+// Maintain implements Store: it moves what is alive out of value files that are mostly dead, and merges
+// tables, wherever more than Options.DeadBytes and Options.DeadPercent of the disk space are dead.
 func (s *Badger) Maintain(ctx context.Context) error {
-	live, disk := s.Size()
-	if dead := disk - live; dead <= s.opt.DeadBytes || dead*100 <= disk*int64(s.opt.DeadPercent) {
+	for {
+		v := s.values.totals()
+		id := s.values.sparsest()
+		if id == 0 || !s.wasteful(v.live, v.size) {
+			break
+		}
+		if moved, err := s.moveValues(ctx, id); err != nil || !moved {
+			return err
+		}
+	}
+	if live, disk := s.tableSize(); !s.wasteful(live, disk) {
 		return nil
 	}
 	return s.Compact(ctx)
 }
 
-// Compact gives all dead space back. It takes the time of reading and writing what is alive, and as
-// much more disk space for that long; ErrNoSpace if there isn't so much.
-//
-// Badger writes a memory table to disk only when it is full or when Badger is closed, and tombstones
-// that are not on disk keep what they delete: so it is closed and opened, then merged into one level.
-func (s *Badger) Compact(ctx context.Context) error {
+func (s *Badger) wasteful(live, disk int64) bool {
+	dead := disk - live
+	return dead > s.opt.DeadBytes && dead*100 > disk*int64(s.opt.DeadPercent)
+}
+
+// exclude waits until there is no Writer; the slot is to be given back.
+func (s *Badger) exclude(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closing:
 		return ErrClosed
 	case <-s.slot:
+		return nil
+	}
+}
+
+// Compact gives all dead space in tables back. It takes the time of reading and writing what is alive, and as
+// much more disk space for that long; ErrNoSpace if there isn't so much.
+//
+// Badger writes a memory table to disk only when it is full or when Badger is closed, and tombstones
+// that are not on disk keep what they delete: so it is closed and opened, then merged into one level.
+func (s *Badger) Compact(ctx context.Context) error {
+	if err := s.exclude(ctx); err != nil {
+		return err
 	}
 	defer func() { s.slot <- struct{}{} }()
-	live, before := s.Size()
+	live, before := s.tableSize()
 	if err := s.checkSpace(s.opt.MinFree + live); err != nil {
 		return fmt.Errorf("compact page store: %w", err)
 	}
@@ -40,8 +62,8 @@ func (s *Badger) Compact(ctx context.Context) error {
 	if err := s.flatten(); err != nil {
 		return fmt.Errorf("compact page store: %w", err)
 	}
-	_, after := s.Size()
-	s.log.Info("page store compacted", "bytes_before", before, "bytes_after", after)
+	_, after := s.tableSize()
+	s.log.Info("tables of the page store merged", "bytes_before", before, "bytes_after", after)
 	return nil
 }
 
@@ -61,7 +83,7 @@ func (s *Badger) reopen() error {
 		s.broken = fmt.Errorf("page store could not be opened again: %w", err)
 		return s.broken
 	}
-	mark, err := s.storedMark()
+	mark, _, err := s.storedMark()
 	if want := s.Mark(); err == nil && mark != want {
 		err = damaged("", "Badger's mark is %d, the last completed checkpoint is %d", mark.Index, want.Index)
 	}

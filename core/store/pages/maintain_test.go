@@ -10,7 +10,7 @@ import (
 )
 
 func TestMaintainShrinksTheDiskAfterADrainedQueueWhileReadersRead(t *testing.T) {
-	o := smallOptions(t.TempDir())
+	o := inTables(t.TempDir())
 	o.MemTable, o.DeadBytes = 16, 50<<20
 	s := openBadger(t, o)
 	const checkpoints, mib = 10, 20

@@ -7,6 +7,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/entrepot-mq/entrepot/core/store/disk"
 )
 
 // Verify says how much Open reads of the tables to find damage.
@@ -24,7 +26,16 @@ type Options struct {
 	Dir    string       // created if it is missing
 	Logger *slog.Logger // Badger's messages go here, at debug and warn; none are kept if it is nil
 
-	MemTable   int // MiB per memory table, 8 to 512; default 16
+	// Apart says of which keys large values stand in value files, which a merge of tables doesn't write
+	// again, and not in the tables, where Scan reads them faster. nil: of all keys.
+	Apart func(key []byte) bool
+	// ValueFile is how many bytes a value file gets: the unit in which space comes back; 1 MiB to 1 GiB,
+	// default 64 MiB.
+	ValueFile int64
+	// FS is where value files are; nil: the operating system's.
+	FS disk.FS
+
+	MemTable   int // MiB per memory table, 8 to 512; default 8
 	MemTables  int // memory tables that may wait to be written; default 2
 	BaseTable  int // MiB per table file at the upper levels, 1 to 256; default 16
 	BlockCache int // MiB; default 0: blocks are mapped, and neither compressed nor encrypted
@@ -48,7 +59,7 @@ func (o Options) withDefaults() (Options, error) {
 			*v = d
 		}
 	}
-	set(&o.MemTable, 16)
+	set(&o.MemTable, 8)
 	set(&o.MemTables, 2)
 	set(&o.BaseTable, 16)
 	set(&o.DeadPercent, 50)
@@ -57,6 +68,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.DeadBytes == 0 {
 		o.DeadBytes = 1 << 30
+	}
+	if o.ValueFile == 0 {
+		o.ValueFile = 64 << 20
+	}
+	if o.Apart == nil {
+		o.Apart = func([]byte) bool { return true }
+	}
+	if o.FS == nil {
+		o.FS = disk.OS{}
 	}
 	if o.Free == nil {
 		o.Free = freeSpace
@@ -76,6 +96,9 @@ func (o Options) check() error {
 	}
 	if o.Dir == "" {
 		return errors.New("page store: no directory")
+	}
+	if o.ValueFile < 1<<20 || o.ValueFile > maxValueFile {
+		return fmt.Errorf("page store: ValueFile is %d, allowed are %d to %d", o.ValueFile, 1<<20, maxValueFile)
 	}
 	return errors.Join(
 		between("MemTable", o.MemTable, 8, 512),

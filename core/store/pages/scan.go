@@ -17,8 +17,26 @@ const (
 func (s *Badger) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	at := s.readers.enter()
 	defer s.endScan(at)
+	if at != 0 {
+		err := s.scan(prefix, at, func(key, value []byte) error {
+			if key[0] == internal {
+				return nil
+			}
+			return fn(key, value)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.broken
+}
+
+// scan is Scan as of version at, this package's own keys included.
+func (s *Badger) scan(prefix []byte, at uint64, fn func(key, value []byte) error) error {
 	p := piece{from: prefix}
-	for more := at != 0; more; {
+	for more := true; more; {
 		var err error
 		if more, err = s.readPiece(&p, prefix, at); err != nil {
 			return err
@@ -30,9 +48,7 @@ func (s *Badger) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			}
 		}
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.broken
+	return nil
 }
 
 func (s *Badger) endScan(at uint64) {
@@ -79,7 +95,7 @@ func (s *Badger) readPiece(p *piece, prefix []byte, at uint64) (more bool, err e
 				p.from = append([]byte(nil), it.Item().Key()...)
 				return nil
 			}
-			if err := p.add(it.Item()); err != nil {
+			if err := p.add(it.Item(), &s.values); err != nil {
 				return err
 			}
 		}
@@ -91,19 +107,23 @@ func (s *Badger) readPiece(p *piece, prefix []byte, at uint64) (more bool, err e
 	return more, nil
 }
 
-func (p *piece) add(item *badger.Item) error {
-	key := item.Key()
-	if key[0] == internal || bytes.HasPrefix(key, reservedByBadger) {
+func (p *piece) add(item *badger.Item, values *valueFiles) error {
+	key, version := item.Key(), item.Version()
+	if bytes.HasPrefix(key, reservedByBadger) {
 		return nil
 	}
-	return item.Value(func(sealed []byte) error {
-		value, ok := unseal(key, sealed, item.Version())
+	return item.Value(func(sealed []byte) (err error) {
+		stands, v, ok := unseal(key, sealed, version)
 		if !ok {
-			return damaged("", "value of key %x, version %d: checksum does not match", key, item.Version())
+			return damaged("", "value of key %x, version %d: checksum does not match", key, version)
 		}
 		p.data = append(p.data, key...)
 		k := len(p.data)
-		p.data = append(p.data, value...)
+		if stands == standsHere {
+			p.data = append(p.data, v...)
+		} else if p.data, err = values.read(p.data, key, version, decodePlace(v)); err != nil {
+			return err
+		}
 		p.ends = append(p.ends, pairEnd{k, len(p.data)})
 		return nil
 	})
