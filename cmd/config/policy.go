@@ -39,6 +39,7 @@ type DestinationPolicy struct {
 	Slow     SlowConsumerStrategy        `key:"slowConsumerStrategy"`
 	Recovery SubscriptionRecoveryPolicy  `key:"subscriptionRecoveryPolicy"`
 
+	MessageGroups
 	Redelivery RedeliveryPolicy   `key:"redeliveryPolicy"`
 	DeadLetter DeadLetterStrategy `key:"deadLetterStrategy"`
 }
@@ -114,6 +115,7 @@ func (d *DestinationPolicy) apply(p *policy.Policy) {
 	give(&p.CollectAfter, d.InactiveTimeoutBeforeGCOld)
 	give(&p.CollectAfter, d.InactiveTimeoutBeforeGC)
 	d.applyTopics(p)
+	d.MessageGroups.apply(p)
 	d.Redelivery.apply(&p.Redelivery)
 	d.DeadLetter.apply(&p.DeadLetter)
 }
@@ -257,6 +259,7 @@ func (d *DestinationPolicy) numbers(fail func(setting, message, hint string)) {
 	number("redeliveryPolicy.maximumRedeliveries", d.Redelivery.MaximumRedeliveries, policy.Unlimited, most)
 	number("redeliveryPolicy.collisionAvoidancePercentage", d.Redelivery.CollisionAvoidancePercentage, 0, 100)
 	d.checkTopics(number, fail)
+	d.MessageGroups.check(number, fail)
 	if m := d.Redelivery.BackOffMultiplier; m != nil && !(*m >= 1 && *m <= 1000) { // NaN too
 		fail("redeliveryPolicy.backOffMultiplier", fmt.Sprintf("%v is out of range", *m), "give 1 to 1000")
 	}

@@ -73,6 +73,10 @@ func fields(t reflect.Type, prefix string, index []int) []*key {
 			choices: strings.Fields(f.Tag.Get("oneof")),
 			index:   append(slices.Clip(index), i),
 		}
+		if f.Anonymous { // a part of the section that is defined elsewhere
+			out = append(out, fields(f.Type, prefix, k.index)...)
+			continue
+		}
 		section, base := f.Type, k.index
 		if k.isList = f.Type.Kind() == reflect.Slice; k.isList {
 			section, base = f.Type.Elem(), nil

@@ -33,7 +33,9 @@ func (m *machine) Apply(op *store.Op) {
 		m.b.route(op.Msg)
 	case store.OpAck:
 		if q := m.b.queues.id(op.Queue); q != nil {
-			q.ApplyAck(op.Pos, op.N)
+			if q.ApplyAck(op.Pos, op.N) {
+				m.touch(q)
+			}
 			m.list(q)
 		}
 	case store.OpAttempt:

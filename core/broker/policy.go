@@ -47,6 +47,16 @@ func (b *Broker) Prefetch(d message.Destination, durable, browse bool) uint32 {
 	return uint32(n)
 }
 
+// GroupSettings implements queue.Broker.
+func (b *Broker) GroupSettings(q *queue.Queue) queue.GroupSettings {
+	return queue.GroupSettings(b.policies.For(q.Destination()).Groups)
+}
+
+// StartSettings implements queue.Broker.
+func (b *Broker) StartSettings(q *queue.Queue) queue.StartSettings {
+	return queue.StartSettings(b.policies.For(q.Destination()).Start)
+}
+
 // policyOf returns what holds for the messages of q. m is one of them: for a
 // durable subscription its topic counts, not the pattern.
 func (b *Broker) policyOf(q *queue.Queue, m *message.Message) *policy.Policy {

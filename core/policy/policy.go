@@ -25,6 +25,8 @@ type Policy struct {
 	Existence
 	// Exclusive makes every consumer of a queue ask to be its only one.
 	Exclusive bool
+	Groups    Groups
+	Start     Start
 }
 
 // Redelivery is what becomes of messages whose delivery failed.
@@ -142,6 +144,20 @@ type Prefetch struct {
 	Queue, Browser, Topic, Durable int
 }
 
+// Groups are how a queue serves message groups.
+type Groups struct {
+	Most      int  // groups that have an owner at a time; with Buckets, their number
+	Buckets   bool // groups share owners by a hash of their names
+	Rebalance bool // groups get new owners when a consumer joins
+}
+
+// Start is what a queue without consumers waits for before it serves those
+// that come: their number, or a time after the first one. 0 asks for nothing.
+type Start struct {
+	Consumers int
+	Wait      time.Duration
+}
+
 // Overflow is what happens to a message that a full queue should take.
 type Overflow uint8
 
@@ -170,5 +186,6 @@ func Default() Policy {
 		Slow:      defaultSlow,
 		Recovery:  defaultRecovery,
 		Existence: defaultExistence,
+		Groups:    Groups{Most: 1024},
 	}
 }

@@ -33,6 +33,7 @@ type Delivery struct {
 	// At is the queue that the message waited in, where that is not its
 	// destination: a virtual topic's. Nil otherwise. It must not be changed.
 	At *message.Destination
+	GroupFirst   bool             // the consumer has become the owner of the message's group
 }
 
 // Target takes deliveries: the connection. Deliver must not block nor call
@@ -66,6 +67,10 @@ type Broker interface {
 	// queues. It is called with locks held, possibly for each message, and
 	// only takes a note.
 	Pressed()
+	// GroupSettings says how q serves message groups, and StartSettings when
+	// it begins to serve. They only look it up: they are called with locks held.
+	GroupSettings(q *Queue) GroupSettings
+	StartSettings(q *Queue) StartSettings
 	// Converters reads messages' properties.
 	Converters() message.Converters
 	// NowMs is the time in milliseconds since the Unix epoch.
@@ -243,14 +248,15 @@ func (c *Consumer) unend(h held) {
 	c.noted()
 }
 
-// deliver hands over what q holds at pos, if there is credit.
-func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts uint32) bool {
+// deliver hands over what q holds at pos, if there is credit. first says that
+// c becomes the owner of m's group.
+func (c *Consumer) deliver(q *Queue, pos uint64, m *message.Message, attempts uint32, first bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ready() {
 		return false
 	}
-	c.hand(q, held{q: q, pos: pos, msg: m}, m, attempts)
+	c.hand(q, held{q: q, pos: pos, msg: m}, m, attempts, first)
 	return true
 }
 
@@ -261,13 +267,14 @@ func (c *Consumer) show(q *Queue, m *message.Message, attempts uint32) bool {
 	if !c.ready() {
 		return false
 	}
-	c.hand(q, held{pos: uint64(m.Size())}, m, attempts)
+	c.hand(q, held{pos: uint64(m.Size())}, m, attempts, false)
 	return true
 }
 
-func (c *Consumer) hand(q *Queue, h held, m *message.Message, attempts uint32) {
+func (c *Consumer) hand(q *Queue, h held, m *message.Message, attempts uint32, first bool) {
 	d := Delivery{
 		Consumer: c, Message: m, Tag: c.spend(h), Redeliveries: attempts + m.Redeliveries, Redelivered: attempts > 0,
+		GroupFirst: first,
 	}
 	if m.Destination.Kind == message.KindTopic && q.dest.Kind == message.KindQueue {
 		d.At = &q.dest

@@ -43,7 +43,9 @@ type cursor struct {
 	spent     uint64        // the round in which there was nothing more to get
 	asked     uint64        // the round in which best, its only consumer, or nobody was ready
 	best      *attachment
-	indexed   bool // see index
+	indexed   bool   // see index
+	own       bool   // it belongs to one consumer: see groups
+	stalled   uint64 // the round in which it stayed at a message that could be left with nobody
 
 	key     selector.Key // with keyed: what the filter demands
 	keyed   bool

@@ -20,12 +20,14 @@ func (q *Queue) Subscribe(c *Consumer, filter Filter, priority int, exclusive bo
 	}
 	a := &attachment{c: c, cursor: q.cursorFor(filter), priority: priority, exclusive: exclusive}
 	q.wake(a.cursor)
+	q.joins()
 	i := len(q.consumers)
 	for i > 0 && q.consumers[i-1].priority < priority {
 		i--
 	}
 	q.consumers = slices.Insert(q.consumers, i, a)
 	q.attached()
+	q.start.count(q)
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
@@ -43,6 +45,11 @@ func (q *Queue) attached() {
 		a.cursor.consumers = append(a.cursor.consumers, a)
 		if a.exclusive && q.sole == nil {
 			q.sole = a
+		}
+	}
+	for _, a := range q.consumers {
+		if q.sole != nil && a != q.sole {
+			q.giveUp(a) // it isn't served any more
 		}
 	}
 }
@@ -67,10 +74,12 @@ func (q *Queue) cursorFor(filter Filter) *cursor {
 // Detach implements Feeder.
 func (q *Queue) Detach(c *Consumer) {
 	q.mu.Lock()
+	var gone []*attachment
 	q.consumers = slices.DeleteFunc(q.consumers, func(a *attachment) bool {
 		if a.c != c {
 			return false
 		}
+		gone = append(gone, a)
 		if a.cursor.users--; a.cursor.users == 0 {
 			q.park(a.cursor)
 		}
@@ -78,6 +87,10 @@ func (q *Queue) Detach(c *Consumer) {
 	})
 	q.browsers = slices.DeleteFunc(q.browsers, func(b *browser) bool { return b.c == c })
 	q.attached()
+	for _, a := range gone {
+		q.giveUp(a)
+	}
+	q.start.count(q)
 	after := q.dispatch()
 	q.mu.Unlock()
 	q.carryOut(after)
@@ -145,30 +158,34 @@ func (q *Queue) dispatch() (after afterwards) {
 			i++
 		}
 	}
-	if q.starved || q.paused || q.free.Load() == 0 {
+	if q.starved || q.paused || q.start.waits || q.free.Load() == 0 {
 		return after
 	}
 	q.round++
 	now := int64(0)
 	for {
-		a := q.pick()
+		a, from := q.pick()
 		if a == nil {
 			return after
 		}
-		k, ok := a.cursor.next(q)
+		c, k, ok := q.nextFor(a, from)
 		switch {
 		case !ok:
-			q.exhausted(a.cursor)
+			q.exhausted(c)
 		case k.msg == nil:
-			q.fetch(&after, a.cursor, &k)
-			a.cursor.spent = q.round
+			q.fetch(&after, c, &k)
+			c.spent, from.spent = q.round, q.round
 		case k.msg.Expiry != 0 && k.msg.Expired(q.clock(&now)):
 			k.take()
 			q.free.Add(-1)
 			q.counters.Expired++
 			after.expired = append(after.expired, Held{position(k.lane, k.seq), k.msg})
+		case k.msg.GroupID != "":
+			if g, ok := q.admit(c, a, &k); ok {
+				q.give(a, &k, g, &after)
+			}
 		default:
-			q.give(a, &k, &after)
+			q.give(a, &k, nil, &after)
 		}
 	}
 }
@@ -181,16 +198,22 @@ func (q *Queue) clock(now *int64) int64 {
 	return *now
 }
 
-// give delivers k to a. If a's credit went to another queue meanwhile, the
-// message stays where it is.
-func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
+// give delivers k, of group g if it has one, to a. If a's credit went to
+// another queue meanwhile, the message stays where it is.
+func (q *Queue) give(a *attachment, k *candidate, g *group, after *afterwards) {
 	a.cursor.asked = 0
+	if a.own != nil {
+		a.own.asked = 0
+	}
 	var attempts uint32
 	if k.lane.attempts != nil {
 		attempts = k.lane.attempts[k.seq]
 	}
-	if !a.c.deliver(q, position(k.lane, k.seq), k.msg, attempts) {
+	if !a.c.deliver(q, position(k.lane, k.seq), k.msg, attempts, g != nil && g.owner == nil) {
 		return
+	}
+	if g != nil {
+		q.delivered(g, a, position(k.lane, k.seq), k.msg.GroupSeq < 0)
 	}
 	k.take()
 	a.cursor.vain = 0
@@ -203,18 +226,13 @@ func (q *Queue) give(a *attachment, k *candidate, after *afterwards) {
 }
 
 // pick returns the consumer whose turn it is: the highest priority among
-// those with credit, by turns among equals, or the exclusive one. Cursors that
-// sleep have nothing for theirs.
-func (q *Queue) pick() *attachment {
-	if a := q.sole; a != nil {
-		asked := a.cursor.slot >= 0 && a.cursor.spent != q.round
-		if asked && a.c.Ready() {
-			return a
-		}
-		q.starved = asked
-		return nil
+// those with credit, by turns among equals, or the exclusive one; and the
+// cursor that may have something for it. Cursors that sleep have nothing for
+// theirs.
+func (q *Queue) pick() (best *attachment, from *cursor) {
+	if q.sole != nil {
+		return q.pickSole()
 	}
-	var best *attachment
 	open := false
 	for _, c := range q.awake {
 		if c.spent == q.round {
@@ -227,16 +245,33 @@ func (q *Queue) pick() *attachment {
 				c.asked = q.round
 			}
 		}
-		if a := c.best; a != nil && (best == nil || q.precedes(a, best)) {
-			best = a
+		if a := c.best; a != nil && (best == nil || a == best && c.own || q.precedes(a, best)) {
+			best, from = a, c
 		}
 	}
 	if best == nil {
 		q.starved = !open
-		return nil
+		return nil, nil
 	}
 	q.following = (best.at + 1) % len(q.consumers) // the turn passes on when it got something
-	return best
+	return best, from
+}
+
+// pickSole is pick when one consumer has the queue for itself.
+func (q *Queue) pickSole() (*attachment, *cursor) {
+	a := q.sole
+	for _, c := range [...]*cursor{a.own, a.cursor} {
+		if c == nil || c.slot < 0 || c.spent == q.round {
+			continue
+		}
+		if a.c.Ready() {
+			return a, c
+		}
+		q.starved = true
+		return nil, nil
+	}
+	q.starved = false
+	return nil, nil
 }
 
 // ready returns the cursor's consumer with credit whose turn it is if asking

@@ -126,7 +126,7 @@ func (q *Queue) offerTo(cursors []*cursor, l *lane, level int, seq uint64, m *me
 func (q *Queue) hand(c *cursor, l *lane, level int, seq uint64) {
 	at := c.lane(l, level)
 	at.push(l, seq)
-	if len(at.returned) > maxIndexed {
+	if len(at.returned) > maxIndexed && !c.own {
 		q.unindex(c)
 	}
 	q.wake(c)
@@ -152,7 +152,7 @@ func (q *Queue) back(l *lane, level int, seq uint64, m *message.Message) {
 // this round, and if it has a filter it sleeps until something is offered.
 func (q *Queue) exhausted(c *cursor) {
 	c.spent = q.round
-	if c.filter != nil {
+	if c.filter != nil || c.own {
 		c.indexed = true
 		q.sleep(c)
 	}

@@ -47,13 +47,24 @@ type alone struct {
 	*Queue
 	waiting []func() error
 	got     []string // by all consumers
+	groups  GroupSettings
+	start   StartSettings
+	firsts  []bool // of the deliveries: the consumer has a new group
+	fate    Fate   // of failed deliveries
+	delayed []uint64
 }
 
 func newAlone() *alone {
-	a := &alone{}
+	a := &alone{groups: GroupSettings{Most: 100}}
 	a.Queue = New(message.Queue("q"), a, store.NewBudget(1<<30))
 	return a
 }
+
+// GroupSettings implements Broker.
+func (a *alone) GroupSettings(*Queue) GroupSettings { return a.groups }
+
+// StartSettings implements Broker.
+func (a *alone) StartSettings(*Queue) StartSettings { return a.start }
 
 // NowMs implements Broker.
 func (a *alone) NowMs() int64 { return 1 }
@@ -66,7 +77,14 @@ func (a *alone) Load(q *Queue, lane uint8, seq uint64) {
 // Deliver implements Target.
 func (a *alone) Deliver(d Delivery) {
 	a.got = append(a.got, fmt.Sprint(d.Consumer.Ref, " ", d.Message.CorrelationID))
+	a.firsts = append(a.firsts, d.GroupFirst)
 }
+
+// FateOf implements Broker.
+func (a *alone) FateOf(*Queue, *message.Message, uint32) Fate { return a.fate }
+
+// Delay implements Broker.
+func (a *alone) Delay(_ *Queue, pos uint64, _ int64) { a.delayed = append(a.delayed, pos) }
 
 // load does what the loader would do, and returns how often it had to.
 func (a *alone) load(t *testing.T) (n int) {

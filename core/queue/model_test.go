@@ -31,7 +31,9 @@ type modelMessage struct {
 	m        *message.Message
 	state    modelState
 	attempts uint32
-	limbo    bool // came back in the operation under way: may be late
+	limbo    bool        // came back in the operation under way: may be late
+	g        *modelGroup // while it is delivered as one of a group
+	failing  bool
 }
 
 func (x *modelMessage) expired(now int64) bool { return x.m.Expiry != 0 && x.m.Expiry <= now }
@@ -45,6 +47,7 @@ type modelQueue struct {
 	order   int
 	paused  bool
 	present []*modelAttachment // in the order in which they are asked
+	groups  map[string]*modelGroup
 }
 
 type modelAttachment struct {
@@ -59,7 +62,7 @@ func compareMessages(a, b *modelMessage) int {
 }
 
 func newModelQueue(index int) *modelQueue {
-	return &modelQueue{index: index, byPos: map[uint64]*modelMessage{}, next: map[uint64]uint64{}}
+	return &modelQueue{index: index, groups: map[string]*modelGroup{}, byPos: map[uint64]*modelMessage{}, next: map[uint64]uint64{}}
 }
 
 func (q *modelQueue) add(m *message.Message) *modelMessage {
@@ -82,20 +85,23 @@ func (q *modelQueue) remove(x *modelMessage) {
 		panic(fmt.Sprintf("message %d isn't there", x.n))
 	}
 	q.all = slices.Delete(q.all, at, at+1)
+	x.leave()
 	delete(q.byPos, x.pos)
 	x.state = gone
 }
 
-// first returns the message that a consumer with the filter is to get next.
-// Those that came back a moment ago are passed over if late is true.
-func (q *modelQueue) first(filter Filter, now int64, late bool) *modelMessage {
+// first returns the message that a consumer is to get next: of all, or of a
+// group. Those that came back a moment ago are passed over if late is true.
+func (q *modelQueue) first(a *modelAttachment, now int64, late bool, of func(*modelMessage) bool) *modelMessage {
 	for _, x := range q.all {
-		if x.state == waiting && !x.expired(now) && (!late || !x.limbo) && (filter == nil || filter.Matches(x.m)) {
+		if x.state == waiting && !x.expired(now) && (!late || !x.limbo) && (a.filter == nil || a.filter.Matches(x.m)) && of(x) && q.eligible(x, a) {
 			return x
 		}
 	}
 	return nil
 }
+
+func all(*modelMessage) bool { return true }
 
 // attach puts a consumer behind those of its priority.
 func (q *modelQueue) attach(a *modelAttachment) {
@@ -104,6 +110,7 @@ func (q *modelQueue) attach(a *modelAttachment) {
 		at--
 	}
 	q.present = slices.Insert(q.present, at, a)
+	q.served()
 }
 
 func (q *modelQueue) of(c *modelConsumer) *modelAttachment {
@@ -193,13 +200,16 @@ func (c *modelConsumer) Deliver(d Delivery) {
 		}
 		x := w.expects(q, a, d.Message)
 		if x == nil {
-			w.t.Fatalf("message %d came to consumer with filter %v, want %v", number(d.Message), a.filter, q.model.first(a.filter, w.now, false))
+			w.t.Fatalf("message %d came to consumer with filter %v, want %v", number(d.Message), a.filter, q.model.first(a, w.now, false, all))
 		}
 		if s := q.model.sole(); s != nil && s.c != c {
 			w.t.Fatalf("message %d went past the exclusive consumer", x.n)
 		}
 		if d.Redeliveries != x.attempts || d.Redelivered != (x.attempts > 0) {
 			w.t.Fatalf("message %d: %d redeliveries, want %d", x.n, d.Redeliveries, x.attempts)
+		}
+		if first := q.model.deliver(x, a); first != d.GroupFirst {
+			w.t.Fatalf("message %d is the first of its group for this consumer: %v, want %v", x.n, d.GroupFirst, first)
 		}
 		x.state = withConsumer
 		c.held[d.Tag] = x

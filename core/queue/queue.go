@@ -30,14 +30,17 @@ type Queue struct {
 	cursors   []*cursor
 	consumers []*attachment // by falling priority
 	sole      *attachment   // the first one that asked to be the only one served
-	awake     []*cursor     // those that may have something to deliver
-	index     index         // finds the others
-	scanned   int           // messages that filters turned down in this dispatch
+	groups    *groups       // nil until there was one
+	start     gathering
+	awake     []*cursor // those that may have something to deliver
+	index     index     // finds the others
+	scanned   int       // messages that filters turned down in this dispatch
 	browsers  []*browser
 	turn      int    // the consumer to be asked first
 	following int    // the consumer to be asked first once the one just picked has got something
 	round     uint64 // of dispatching, for cursor.spent
 	starved   bool   // no consumer was ready: only they can change that, by Dispatch
+	freed     bool   // what was removed let messages of its group go on
 	paused    bool
 	stopped   bool // paused by a record of the log
 	deleted   bool
@@ -65,7 +68,8 @@ type attachment struct {
 	cursor    *cursor
 	priority  int
 	exclusive bool
-	at        int // its place in Queue.consumers
+	at        int     // its place in Queue.consumers
+	own       *cursor // of messages of its groups that were left with it, nil if there were none
 }
 
 // New returns an empty queue that the log doesn't know yet.
@@ -109,6 +113,11 @@ func (q *Queue) level(priority uint8) *level {
 	q.levels = slices.Insert(q.levels, i, l)
 	for _, c := range q.cursors {
 		c.at = slices.Insert(c.at, i, levelCursor{})
+	}
+	for _, a := range q.consumers {
+		if a.own != nil {
+			a.own.at = slices.Insert(a.own.at, i, levelCursor{})
+		}
 	}
 	for _, b := range q.browsers { // their limits leave the new level out
 		b.cur.at = slices.Insert(b.cur.at, i, levelCursor{})
@@ -171,23 +180,25 @@ func (q *Queue) take(bytes int) {
 	}
 }
 
-// ApplyAck removes pos and the n messages behind it, as far as they exist.
-func (q *Queue) ApplyAck(pos uint64, n uint32) {
+// ApplyAck removes pos and the n messages behind it, as far as they exist. It
+// reports whether others can be delivered now that waited for these.
+func (q *Queue) ApplyAck(pos uint64, n uint32) (pump bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.changed = true
+	q.changed, q.freed = true, false
 	if n == 0 {
 		q.remove(pos)
-		return
+		return q.freed
 	}
 	l, _ := q.lane(pos)
 	if l == nil {
-		return
+		return false
 	}
 	base := pos &^ seqMask
 	for seq, ok := l.firstLive(seqOf(pos)); ok && seq <= seqOf(pos)+uint64(n); seq, ok = l.firstLive(seq + 1) {
 		q.remove(base | seq)
 	}
+	return q.freed
 }
 
 func (q *Queue) remove(pos uint64) bool {
@@ -205,6 +216,9 @@ func (q *Queue) remove(pos uint64) bool {
 	q.budget.Add(-freed)
 	if !taken {
 		q.free.Add(-1)
+	}
+	if q.groups != nil && q.settled(pos) {
+		q.freed = true
 	}
 	return true
 }
@@ -253,6 +267,9 @@ func (q *Queue) giveBack(pos uint64) {
 		p.expires(m) // a sweep may have passed it
 	}
 	q.back(l, i, seq, m)
+	if q.groups != nil {
+		q.settled(pos)
+	}
 }
 
 // accept removes a delivered message for good.
@@ -296,6 +313,7 @@ func (q *Queue) attemptOp(pos uint64) store.Op {
 }
 
 func (q *Queue) failed(pos uint64) store.Op {
+	q.failing(pos)
 	var n uint32
 	if l, _ := q.lane(pos); l != nil {
 		n = l.attempts[seqOf(pos)]
@@ -385,7 +403,7 @@ func (q *Queue) ApplyDelete() {
 	for _, b := range q.browsers {
 		b.c.endBrowse()
 	}
-	q.browsers = nil
+	q.browsers, q.groups = nil, nil
 	for _, lv := range q.levels {
 		for _, l := range []*lane{&lv.durable, &lv.transient} {
 			q.budget.Add(-l.clear())
@@ -398,6 +416,7 @@ func (q *Queue) ApplyDelete() {
 type Stats struct {
 	Counters
 	Messages, InFlight, Consumers, MemoryBytes int
+	Groups                                     int // that have an owner
 	Paused                                     bool
 }
 
@@ -410,5 +429,8 @@ func (q *Queue) Stats() Stats {
 		s.Messages += int(lv.durable.live + lv.transient.live)
 	}
 	s.InFlight = s.Messages - int(q.free.Load())
+	if q.groups != nil {
+		s.Groups = len(q.groups.by)
+	}
 	return s
 }

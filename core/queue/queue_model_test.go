@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
@@ -15,7 +16,8 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.SampledFrom([]int64{1, 50_000, 1 << 40}).Draw(t, "memory"))
 		w.eager = rapid.Bool().Draw(t, "eager")
-		m := &machine{world: w}
+		w.groups = GroupSettings{Most: 1 << 20}
+		m := &machine{world: w, grouping: rapid.IntRange(0, 2).Draw(t, "grouping") == 0}
 		t.Repeat(map[string]func(*rapid.T){
 			"":           func(*rapid.T) { w.check() },
 			"publish":    m.publishSome,
@@ -44,7 +46,8 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 // machine is the operations of the model test.
 type machine struct {
 	*world
-	txs [][]InTx
+	grouping bool // some messages are of groups
+	txs      [][]InTx
 }
 
 func (m *machine) targets(t *rapid.T) []int {
@@ -64,7 +67,7 @@ func (m *machine) draw(t *rapid.T) (durable bool, priority uint8, size int, expi
 func (m *machine) publishSome(t *rapid.T) {
 	for range rapid.IntRange(1, 10).Draw(t, "n") {
 		durable, priority, size, expiry := m.draw(t)
-		m.publish(m.message(durable, priority, size, expiry), m.targets(t)...)
+		m.publish(m.inGroup(t, m.message(durable, priority, size, expiry)), m.targets(t)...)
 	}
 }
 
@@ -72,9 +75,28 @@ func (m *machine) publishSome(t *rapid.T) {
 func (m *machine) flood(t *rapid.T) {
 	durable, priority, size, expiry := m.draw(t)
 	to := m.targets(t)
-	for range rapid.IntRange(64, 1000).Draw(t, "n") {
-		m.publish(m.message(durable, priority, min(size, 600), expiry), to...)
+	group := ""
+	if m.grouping {
+		group = rapid.SampledFrom([]string{"", "a", "e"}).Draw(t, "group")
 	}
+	for range rapid.IntRange(64, 1000).Draw(t, "n") {
+		msg := m.message(durable, priority, min(size, 600), expiry)
+		if group != "" {
+			msg = grouped(msg, group, 0)
+		}
+		m.publish(msg, to...)
+	}
+}
+
+// inGroup makes msg one of a group, if there are any.
+func (m *machine) inGroup(t *rapid.T, msg *message.Message) *message.Message {
+	if !m.grouping {
+		return msg
+	}
+	if id := rapid.SampledFrom([]string{"", "a", "b", "c", "d"}).Draw(t, "group"); id != "" {
+		return grouped(msg, id, rapid.SampledFrom([]int32{0, 0, 1, -1}).Draw(t, "group seq"))
+	}
+	return msg
 }
 
 func (m *machine) applySome(t *rapid.T) {
@@ -176,11 +198,15 @@ func (x *modelMessage) settle(o Outcome) {
 	switch {
 	case o == Released:
 		x.state, x.limbo = waiting, true
+		x.leave()
 	case x.m.Durable:
-		x.state = ending
+		if x.state = ending; o == Modified {
+			x.fail()
+		}
 	case o == Modified:
 		x.state, x.limbo = waiting, true
 		x.attempts++
+		x.leave()
 	default:
 		x.q.remove(x)
 	}
@@ -235,6 +261,7 @@ func (m *machine) close(c *modelConsumer) {
 					q.model.present = append(q.model.present[:i:i], q.model.present[i+1:]...)
 				}
 			}
+			q.model.served()
 		}
 	}
 	for i, k := range m.consumers {
@@ -303,7 +330,9 @@ func (m *machine) endTx(t *rapid.T) {
 	var ops []store.Op
 	for i := range in {
 		if x := m.of(in[i].c).held[in[i].tag]; x.m.Durable && in[i].o != Released {
-			x.state = ending
+			if x.state = ending; in[i].o == Modified {
+				x.fail()
+			}
 		}
 		ops = in[i].Ops(ops, m)
 	}

@@ -31,9 +31,11 @@ func (q *Queue) retry(h held, delay int64, done store.Done, token uint64) {
 	case fate.Due == 0:
 		q.modify(h.pos, done, token)
 	case isTransient(h.pos):
+		q.comesBack(h.pos)
 		q.delayTransient(h.pos, n, fate.Due)
 		tell(q.broker, done, token)
 	default:
+		q.comesBack(h.pos)
 		q.broker.Commit(store.Request{
 			Op: q.broker.DelayOp(q, h.pos, n, fate.Due), Durability: ackDurability(done), Done: done, Token: token,
 		})
@@ -63,7 +65,15 @@ func (q *Queue) retryOps(ops []store.Op, h held, b Rejecter) []store.Op {
 	case fate.Due == 0:
 		return append(ops, q.attemptOp(h.pos))
 	}
+	q.comesBack(h.pos)
 	return append(ops, q.broker.DelayOp(q, h.pos, n, fate.Due))
+}
+
+// comesBack notes that a message is on its way back, in its own time.
+func (q *Queue) comesBack(pos uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failing(pos)
 }
 
 // delayTransient keeps a message that the log doesn't know until due.

@@ -25,6 +25,7 @@ type world struct {
 	now     int64
 	numbers uint64
 	eager   bool // pages are loaded at once
+	groups  GroupSettings
 
 	queues    []*testQueue
 	consumers []*modelConsumer
@@ -85,6 +86,12 @@ func (w *world) Commit(r store.Request) { w.log = append(w.log, r) }
 
 // NowMs implements Broker.
 func (w *world) NowMs() int64 { return w.now }
+
+// GroupSettings implements Broker.
+func (w *world) GroupSettings(*Queue) GroupSettings { return w.groups }
+
+// StartSettings implements Broker.
+func (w *world) StartSettings(*Queue) StartSettings { return StartSettings{} }
 
 // Converters implements Broker.
 func (w *world) Converters() message.Converters { return numbered }
@@ -167,8 +174,13 @@ func (w *world) model(q *Queue) *modelQueue {
 // expects returns the model's message if m is what the consumer is to get
 // next from the queue.
 func (w *world) expects(q *testQueue, a *modelAttachment, m *message.Message) *modelMessage {
+	// Among messages of different groups there is no order.
+	same := func(x *modelMessage) bool { return x.m.GroupID == m.GroupID }
 	for _, late := range []bool{false, true} {
-		if x := q.model.first(a.filter, w.now, late); x != nil && x.n == number(m) {
+		if late && m.GroupID != "" {
+			break // in a group nothing is overtaken
+		}
+		if x := q.model.first(a, w.now, late, same); x != nil && x.n == number(m) {
 			if !bytes.Equal(x.m.Raw(), m.Raw()) {
 				w.t.Fatalf("message %d has changed", x.n)
 			}
@@ -267,6 +279,7 @@ func (w *world) applyModel(op *store.Op) {
 				w.t.Fatalf("message %d: attempt %d, want %d", x.n, op.N, x.attempts)
 			}
 			x.state = waiting
+			x.leave()
 		}
 	}
 }
@@ -372,9 +385,9 @@ func (w *world) restore() {
 
 // restart: durable messages wait again, the others are gone.
 func (q *modelQueue) restart() {
-	q.paused, q.present = false, nil
+	q.paused, q.present, q.groups = false, nil, map[string]*modelGroup{}
 	for _, x := range slices.Clone(q.all) {
-		x.state, x.limbo = waiting, false
+		x.state, x.limbo, x.g, x.failing = waiting, false, nil, false
 		if !x.m.Durable {
 			q.remove(x)
 		}
@@ -430,7 +443,7 @@ func (w *world) nobodyIsStuck() {
 			if s := q.model.sole(); s != nil && s != a || !a.c.ready() {
 				continue
 			}
-			if x := q.model.first(a.filter, w.now, false); x != nil {
+			if x := q.model.first(a, w.now, false, all); x != nil {
 				w.t.Fatalf("message %d waits in %d, and a consumer for it", x.n, q.model.index)
 			}
 		}

@@ -87,6 +87,9 @@ func (c *conn) appendMessage(b []byte, sub *subscription, it *outItem) (head, bo
 	if it.at != nil && m.Origin.IsZero() { // a virtual topic's queue (ActiveMQ)
 		b = c.appendDestinationHeader(b, "original-destination:", m.Destination)
 	}
+	if it.groupFirst {
+		b = append(b, "JMSXGroupFirstForConsumer:true\n"...)
+	}
 	b = c.appendEnvelope(b, &m.Envelope)
 	return c.appendPayload(b, m)
 }

@@ -94,6 +94,7 @@ const (
 	headerRetain
 	headerGroupID
 	headerGroupSeq
+	headerGroupFirst
 	headerUserID
 	headerDeliveryCount
 	headerJMSCorrelationID
@@ -173,6 +174,8 @@ func lookupJMS(key []byte) headerName {
 		return headerGroupID
 	case "JMSXGroupSeq":
 		return headerGroupSeq
+	case "JMSXGroupFirstForConsumer":
+		return headerGroupFirst
 	case "JMSXUserID":
 		return headerUserID
 	case "JMSXDeliveryCount":

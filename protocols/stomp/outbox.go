@@ -27,6 +27,7 @@ const (
 type outItem struct {
 	kind         outKind
 	redelivered  bool
+	groupFirst   bool
 	redeliveries uint32
 	from, to     uint32 // in outbox.control
 	consumer     *broker.Consumer
@@ -121,7 +122,7 @@ func (c *conn) Deliver(d broker.Delivery) {
 	o := c.queued()
 	item := outItem{
 		kind: outMessage, consumer: d.Consumer, message: d.Message, tag: d.Tag,
-		redelivered: d.Redelivered, redeliveries: d.Redeliveries, at: d.At,
+		redelivered: d.Redelivered, redeliveries: d.Redeliveries, at: d.At, groupFirst: d.GroupFirst,
 	}
 	if d.BrowseEnd {
 		item.kind = outEnd
