@@ -212,10 +212,10 @@ func (q *Queue) give(a *attachment, k *candidate, g *group, after *afterwards) {
 	if !a.c.deliver(q, position(k.lane, k.seq), k.msg, attempts, g != nil && g.owner == nil) {
 		return
 	}
+	k.take()
 	if g != nil {
 		q.delivered(g, a, position(k.lane, k.seq), k.msg.GroupSeq < 0)
 	}
-	k.take()
 	a.cursor.vain = 0
 	q.free.Add(-1)
 	q.counters.Dispatched++

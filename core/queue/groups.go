@@ -2,6 +2,7 @@ package queue
 
 import (
 	"hash/fnv"
+	"slices"
 	"strconv"
 )
 
@@ -48,6 +49,8 @@ type group struct {
 	open       int         // deliveries that aren't settled for good
 	failed     int         // of those, on their way back
 	waiting    []uint64    // positions that cursors passed while it waited
+	left       []uint64    // those left with the owner, and some that it got since
+	pruned     int         // length of left after it was last pruned
 	prev, next *group
 }
 
@@ -75,21 +78,23 @@ func (gs *groups) key(id string) string {
 	return strconv.Itoa(int(h.Sum32() % uint32(gs.Most)))
 }
 
-// get returns the group of that id, made if need be.
-func (gs *groups) get(id string) *group {
+// group returns the group of that id, made if need be.
+func (q *Queue) group(id string) *group {
+	gs := q.groups
 	key := gs.key(id)
 	g := gs.by[key]
 	if g == nil {
 		g = &group{name: key}
 		gs.by[key] = g
 		g.link(&gs.idle)
-		gs.bound()
+		q.boundGroups()
 	}
 	return g
 }
 
-// bound forgets groups that are quiet while there are too many.
-func (gs *groups) bound() {
+// boundGroups forgets groups that are quiet while there are too many.
+func (q *Queue) boundGroups() {
+	gs := q.groups
 	const tries = 4 // each new group looks at some old ones: those with deliveries stay
 	g := gs.idle.prev
 	for range tries {
@@ -97,7 +102,7 @@ func (gs *groups) bound() {
 		if len(gs.by) <= gs.Most || g == &gs.idle || g == gs.idle.next {
 			return
 		}
-		if g.open == 0 && len(g.waiting) == 0 {
+		if q.pruneLeft(g); g.open == 0 && len(g.waiting)+len(g.left) == 0 {
 			gs.forget(g)
 		}
 		g = older
@@ -128,7 +133,7 @@ func (q *Queue) admit(c *cursor, a *attachment, k *candidate) (g *group, ok bool
 	if q.groups == nil {
 		q.groups = newGroups(q.broker.GroupSettings(q))
 	}
-	g = q.groups.get(k.msg.GroupID)
+	g = q.group(k.msg.GroupID)
 	_, level := q.lane(position(k.lane, k.seq))
 	switch {
 	case g.waits():
@@ -155,7 +160,22 @@ func (q *Queue) admit(c *cursor, a *attachment, k *candidate) (g *group, ok bool
 	}
 	k.pass()
 	q.hand(own, k.lane, level, k.seq)
+	if g.left = append(g.left, position(k.lane, k.seq)); len(g.left) >= max(minPruned, 2*g.pruned) {
+		q.pruneLeft(g)
+	}
 	return nil, false
+}
+
+// pruneLeft drops what doesn't wait any more.
+func (q *Queue) pruneLeft(g *group) {
+	g.left = slices.DeleteFunc(g.left, func(pos uint64) bool { return !q.isFree(pos) })
+	g.pruned = len(g.left)
+}
+
+func (q *Queue) isFree(pos uint64) bool {
+	l, _ := q.lane(pos)
+	p := l.page(seqOf(pos))
+	return p != nil && p.free()&(1<<(pos&pageMask)) != 0
 }
 
 // ownCursor returns the cursor of what was left with a.
@@ -179,6 +199,7 @@ func (q *Queue) delivered(g *group, a *attachment, pos uint64, last bool) {
 	}
 	if last {
 		gs.forget(g) // the next one of that name is another group
+		q.goOn(g.left)
 	}
 }
 
@@ -222,10 +243,9 @@ func (q *Queue) settled(pos uint64) (freed bool) {
 // goOn makes messages that were passed available again.
 func (q *Queue) goOn(all []uint64) {
 	for _, pos := range all {
-		l, level := q.lane(pos)
-		seq := seqOf(pos)
-		if p := l.page(seq); p != nil && p.free()&(1<<(seq&pageMask)) != 0 {
-			q.back(l, level, seq, p.message(seq))
+		if q.isFree(pos) {
+			l, level := q.lane(pos)
+			q.back(l, level, seqOf(pos), l.page(seqOf(pos)).message(seqOf(pos)))
 		}
 	}
 }
@@ -276,6 +296,7 @@ func (q *Queue) giveUp(a *attachment) {
 	for g := q.groups.idle.next; g != &q.groups.idle; {
 		next := g.next
 		if g.owner == a {
+			g.left = nil
 			if g.owner = nil; g.open == 0 {
 				q.groups.forget(g)
 			}

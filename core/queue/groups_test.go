@@ -239,3 +239,25 @@ type channel chan Delivery
 
 // Deliver implements Target.
 func (c channel) Deliver(d Delivery) { c <- d }
+
+func TestATransientMessageDoesNotOvertakeADurableOneOfItsGroup(t *testing.T) {
+	w := newWorld(t, 1<<40)
+	w.groups = GroupSettings{Most: 10}
+	q := w.queues[1]
+	var got numbers
+	one := NewConsumer(w, ConsumerOptions{Window: 10, Target: &got})
+	q.Subscribe(one, nil, 5, false)
+	q.Subscribe(NewConsumer(w, ConsumerOptions{Window: 10, Target: &numbers{}}), nil, 5, false)
+	w.publish(grouped(w.message(true, 4, 8, 0), "c", 0), 1)
+	w.apply(1)
+	q.EnqueueTransient(grouped(w.message(false, 4, 8, 0), "c", 0))
+	settleAll(t, one, Modified)
+	w.log[0].Done = nil
+	for _, op := range w.log[0].Ops {
+		w.applyReal(&op)
+	}
+	q.Pump()
+	if fmt.Sprint(got.got) != "[1 2 1 2]" {
+		t.Errorf("got %v", got.got)
+	}
+}
