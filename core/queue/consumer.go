@@ -32,8 +32,8 @@ type Delivery struct {
 	BrowseEnd    bool             // a browser has seen all: nothing follows
 	// At is the queue that the message waited in, where that is not its
 	// destination: a virtual topic's. Nil otherwise. It must not be changed.
-	At *message.Destination
-	GroupFirst   bool             // the consumer has become the owner of the message's group
+	At         *message.Destination
+	GroupFirst bool // the consumer has become the owner of the message's group
 }
 
 // Target takes deliveries: the connection. Deliver must not block nor call

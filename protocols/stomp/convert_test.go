@@ -136,7 +136,7 @@ func TestMessagesOfOtherProtocols(t *testing.T) {
 				Annotations: []message.Annotation{{Name: "why", Value: "be\ncause"}},
 			},
 			message.View{},
-			"reply-to:/queue/a,/topic/b|correlation-id:c:1|type:t|JMSXUserID:alice|JMSXGroupID:g|JMSXGroupSeq:2|why:be\ncause", "",
+			"JMSXGroupFirstForConsumer:true|reply-to:/queue/a,/topic/b|correlation-id:c:1|type:t|JMSXUserID:alice|JMSXGroupID:g|JMSXGroupSeq:2|why:be\ncause", "",
 		},
 	} {
 		for _, v := range []version{v10, v11, v12} {

@@ -39,7 +39,7 @@ func TestHeadersOfSendComeBackAsHeadersOfMessage(t *testing.T) {
 				"persistent:true", "priority:7", "expires:99999999999999", "timestamp:5", "correlation-id:c", "type:t",
 				"content-type:text/x", "reply-to:/topic/back", "JMSXGroupID:g", "JMSXGroupSeq:-3",
 			},
-			"expires:99999999999999|priority:7|timestamp:5|persistent:true|reply-to:/topic/back|correlation-id:c|type:t|content-type:text/x|JMSXGroupID:g|JMSXGroupSeq:-3",
+			"expires:99999999999999|priority:7|timestamp:5|persistent:true|JMSXGroupFirstForConsumer:true|reply-to:/topic/back|correlation-id:c|type:t|content-type:text/x|JMSXGroupID:g|JMSXGroupSeq:-3",
 		},
 		{"only true is persistent", []string{"persistent:TRUE"}, "expires:0|priority:4|timestamp:T"},
 		{"priority is taken to the nearest", []string{"priority:12"}, "expires:0|priority:9|timestamp:T"},
