@@ -22,8 +22,9 @@ const everyPolicy = `destinationPolicy:
     topicPrefetch: 30
     durableTopicPrefetch: 40
     allConsumersExclusiveByDefault: true
-	const warning = ": useCache has no effect here: messages move between memory and disk by themselves"
-	if len(l.Warnings) != 1 || !strings.HasSuffix(l.Warnings[0], warning) {
+    autoCreate: false
+    gcInactiveDestinations: true
+    inactiveTimeoutBeforeGC: 8s
     alwaysRetroactive: true
     pendingMessageLimitStrategy: {type: prefetchRate, limit: 5, multiplier: 2.5}
     messageEvictionStrategy: {type: uniqueProperty, propertyName: symbol}
@@ -36,6 +37,10 @@ const everyPolicy = `destinationPolicy:
       abortConnection: true
       checkPeriod: 4s
     subscriptionRecoveryPolicy: {type: fixedSized, maximumSize: 6, recoverDuration: 7s}
+    messageGroupMapFactory: {type: bucket, size: 64}
+    rebalanceMessageGroups: true
+    consumersBeforeDispatchStarts: 3
+    timeBeforeDispatchStarts: 500ms
     useCache: false
     redeliveryPolicy:
       maximumRedeliveries: -1
@@ -68,8 +73,7 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const warning = ": useCache has no effect here: messages move between memory and disk by themselves"
-	if len(l.Warnings) != 1 || !strings.HasSuffix(l.Warnings[0], warning) {
+	if len(l.Warnings) != 1 || !strings.HasSuffix(l.Warnings[0], ": useCache has no effect here: messages move between memory and disk by themselves") {
 		t.Errorf("warnings are %q", l.Warnings)
 	}
 	set, err := policy.New(policy.Default(), []policy.Entry{l.Policies[0].Entry(), l.Policies[1].Entry()})
@@ -95,8 +99,9 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 		},
 		Recovery:  policy.Recovery{Keep: policy.KeepSize, Messages: 6, Bytes: 6, Duration: 7 * time.Second, Always: true},
 		Exclusive: true,
-	const warning = ": useCache has no effect here: messages move between memory and disk by themselves"
-	if len(l.Warnings) != 1 || !strings.HasSuffix(l.Warnings[0], warning) {
+		Existence: policy.Existence{NoAutoCreate: true, Collect: true, CollectAfter: 8 * time.Second},
+		Groups:    policy.Groups{Most: 64, Buckets: true, Rebalance: true},
+		Start:     policy.Start{Consumers: 3, Wait: 500 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, *set.For(message.Queue("b"))); diff != "" {
 		t.Error(diff)
