@@ -129,7 +129,8 @@ type Broker struct {
 	run     uint64 // ID.Hi of messages published in this run
 	counter atomic.Uint64
 	serials atomic.Uint64 // sessions so far
-	noLocal atomic.Int64  // subscriptions that leave out their own messages
+	temps   temps
+	noLocal atomic.Int64 // subscriptions that leave out their own messages
 	compile selector.Cache
 	machine machine
 

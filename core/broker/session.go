@@ -206,6 +206,7 @@ func (s *Session) end(err error) { s.req.Sink.Closed(err) }
 
 // addTemp and removeTemp keep what temporary destinations exist.
 func (b *Broker) addTemp(d message.Destination) {
+	defer b.temps.note(d, true)
 	if d.Kind.IsQueue() {
 		b.queueFor(d)
 		return
@@ -223,6 +224,7 @@ func (b *Broker) removeTemp(d message.Destination) {
 	if q != nil {
 		q.ApplyDelete()
 	}
+	b.temps.note(d, false)
 }
 
 func (b *Broker) tempExists(d message.Destination) bool {

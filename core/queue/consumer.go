@@ -406,7 +406,13 @@ func (c *Consumer) retryAll(all []taken, done store.Done, token uint64) {
 
 // Close ends the consumer. Its unsettled deliveries go to others, marked as
 // redelivered.
-func (c *Consumer) Close() {
+func (c *Consumer) Close() { c.close(math.MaxUint64) }
+
+// CloseAfter ends the consumer as Close does, but what it was given after the
+// delivery with that tag counts as not delivered: nobody has looked at it.
+func (c *Consumer) CloseAfter(seen uint64) { c.close(seen) }
+
+func (c *Consumer) close(seen uint64) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -415,15 +421,19 @@ func (c *Consumer) Close() {
 	c.closed = true
 	feeders := c.feeders
 	c.feeders = nil
-	all := c.held.takeThrough(nil, c.last, heldSettled)
+	looked := c.held.takeThrough(nil, min(seen, c.last), heldSettled)
+	unseen := c.held.takeThrough(nil, c.last, heldSettled)
 	c.unsettled, c.loose = 0, 0
 	c.noted()
 	c.mu.Unlock()
 	for _, f := range feeders {
 		f.Detach(c)
 	}
-	if len(all) > 0 {
-		c.finishAll(all, Modified, nil, 0)
+	if len(looked) > 0 {
+		c.finishAll(looked, Modified, nil, 0)
+	}
+	if len(unseen) > 0 {
+		c.finishAll(unseen, Released, nil, 0)
 	}
 	if c.onClose != nil {
 		c.onClose()
