@@ -104,7 +104,7 @@ func Default() Config {
 	return Config{
 		BrokerName: "localhost",
 		DataDir:    "data",
-		Listeners:  []string{"stomp://127.0.0.1:61613", "amqp://127.0.0.1:5672", "ws://127.0.0.1:61614"},
+		Listeners:  []string{"tcp://127.0.0.1:61616", "amqp://127.0.0.1:5672", "stomp://127.0.0.1:61613", "ws://127.0.0.1:61614"},
 		Console:    Console{Address: "127.0.0.1:8161", Readers: "readers", Operators: "operators", Admins: "admins"},
 		Log:        Log{Level: "info", Format: "auto"},
 		Store: Store{

@@ -32,6 +32,7 @@ var mayImport = map[string]string{
 	// No protocol knows another one or the store.
 	"protocols":           "",
 	"protocols/websocket": "protocols github.com/gorilla/websocket",
+	"protocols/openwire":  "protocols protocols/openwire/wire core/message core/broker",
 	"protocols/...":       "protocols core/message core/broker",
 	"protocols/amqp/gen":  "",
 

@@ -9,20 +9,18 @@ import (
 
 	"github.com/entrepot-mq/entrepot/cmd/config"
 	"github.com/entrepot-mq/entrepot/protocols"
-	"github.com/entrepot-mq/entrepot/protocols/amqp"
-	"github.com/entrepot-mq/entrepot/protocols/stomp"
-	"github.com/entrepot-mq/entrepot/protocols/websocket"
 )
 
 // parseListeners reads the listeners' URIs and lays the limits of the
 // configuration under the options that they don't have.
 func parseListeners(loaded *config.Loaded) ([]protocols.ListenerConfig, error) {
 	var out []protocols.ListenerConfig
-	known := map[string]protocols.Frontend{
-		protocols.STOMP: namesOnly{stomp.New(stomp.Options{})},
-		protocols.AMQP:  namesOnly{amqp.New(amqp.Options{})},
+	known := protocolFrontends(nil, "", nil)
+	for name, f := range known {
+		if name != protocols.WebSocket {
+			known[name] = namesOnly{f}
+		}
 	}
-	known[protocols.WebSocket] = websocket.New(known, nil)
 	var problems []error
 	for _, uri := range loaded.Listeners {
 		c, err := protocols.ParseListener(uri)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/protocols"
 	"github.com/entrepot-mq/entrepot/protocols/amqp"
+	"github.com/entrepot-mq/entrepot/protocols/openwire"
 	"github.com/entrepot-mq/entrepot/protocols/stomp"
 	"github.com/entrepot-mq/entrepot/protocols/websocket"
 )
@@ -125,30 +127,47 @@ func (n *node) brokerOptions() broker.Options {
 // broker itself writes.
 func converters() message.Converters {
 	return message.Converters{
-		message.EncodingHub:   message.Hub{},
-		message.EncodingSTOMP: stomp.Converter{},
-		message.EncodingAMQP:  amqp.Converter{},
+		message.EncodingHub: message.Hub{}, message.EncodingSTOMP: stomp.Converter{},
+		message.EncodingAMQP: amqp.Converter{}, message.EncodingOpenWire: openwire.Converter{},
 	}
+}
+
+// protocolFrontends makes the frontend of each protocol. Without a broker they
+// serve nobody, but know the names and values of their options.
+func protocolFrontends(b *broker.Broker, name string, log *slog.Logger) map[string]protocols.Frontend {
+	all := map[string]protocols.Frontend{
+		protocols.STOMP: stomp.New(stomp.Options{
+			Broker: b, Converters: converters(), Logger: log, Server: "Entrepot/" + version,
+		}),
+		protocols.AMQP: amqp.New(amqp.Options{
+			Broker: b, Converters: converters(), Logger: log, Name: name, Server: version,
+		}),
+		protocols.OpenWire: openwire.New(openwire.Options{
+			Broker: b, Converters: converters(), Logger: log, Version: version,
+		}),
+	}
+	all[protocols.WebSocket] = websocket.New(all, log)
+	return all
 }
 
 // frontends makes the protocols and checks the listeners' options for them.
 func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
-	n.stomp = stomp.New(stomp.Options{
-		Broker: n.broker, Converters: converters(), Logger: n.log.Logger, Server: "Entrepot/" + version,
-	})
-	n.amqp = amqp.New(amqp.Options{
-		Broker: n.broker, Converters: converters(), Logger: n.log.Logger, Name: n.cfg.BrokerName, Server: version,
-	})
+	all := protocolFrontends(n.broker, n.cfg.BrokerName, n.log.Logger)
+	n.stomp = all[protocols.STOMP].(*stomp.Frontend) //nolint:errcheck // made above
+	n.amqp = all[protocols.AMQP].(*amqp.Frontend)    //nolint:errcheck // made above
 	var problems []error
 	for _, c := range configs {
-		err := errors.Join(n.stomp.CheckValues(c.Values.For(protocols.STOMP)), n.amqp.CheckValues(c.Values.For(protocols.AMQP)))
-		if err != nil {
-			problems = append(problems, n.cfg.Problem("listeners", fmt.Errorf("listener %s: %w", c.Name, err)))
+		for name, f := range all {
+			checker, ok := f.(protocols.OptionChecker)
+			if !ok {
+				continue
+			}
+			if err := checker.CheckOptions(c.Values.For(name)); err != nil {
+				problems = append(problems, n.cfg.Problem("listeners", fmt.Errorf("listener %s: %w", c.Name, err)))
+			}
 		}
 	}
-	frontends := map[string]protocols.Frontend{protocols.STOMP: n.stomp, protocols.AMQP: n.amqp}
-	frontends[protocols.WebSocket] = websocket.New(frontends, n.log.Logger)
-	return frontends, config.Invalid(problems...)
+	return all, config.Invalid(problems...)
 }
 
 // stop ends what was started. Until ctx ends clients may finish what is in

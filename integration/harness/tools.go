@@ -114,6 +114,44 @@ func Node(ctx context.Context, folder, dir string) (string, error) {
 	return node, os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules"))
 }
 
+// Java installs what a pom.xml names and compiles the sources of a folder with
+// it. It returns the path of java and the class path.
+func Java(ctx context.Context, pom, sources, dir string) (java, classPath string, err error) {
+	if java, err = Tool(ctx, "java", "default-jdk-headless"); err != nil {
+		return "", "", err
+	}
+	javac, err := Tool(ctx, "javac", "default-jdk-headless")
+	if err != nil {
+		return "", "", err
+	}
+	maven, err := Tool(ctx, "mvn", "maven")
+	if err != nil {
+		return "", "", err
+	}
+	content, err := os.ReadFile(pom)
+	if err != nil {
+		return "", "", err
+	}
+	jars, err := cached("java", content, func(dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), content, 0o600); err != nil {
+			return err
+		}
+		return run(ctx, dir, maven, "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "lib"))
+	})
+	if err != nil {
+		return "", "", fmt.Errorf("install Java libraries: %w", err)
+	}
+	list, err := filepath.Glob(filepath.Join(sources, "*.java"))
+	if err != nil {
+		return "", "", err
+	}
+	libraries := filepath.Join(jars, "lib", "*")
+	if err := run(ctx, "", javac, append([]string{"-cp", libraries, "-d", dir}, list...)...); err != nil {
+		return "", "", err
+	}
+	return java, dir + string(os.PathListSeparator) + libraries, nil
+}
+
 // copyFiles copies the files of a folder, not its folders.
 func copyFiles(from, to string) error {
 	entries, err := os.ReadDir(from)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -266,7 +267,8 @@ func TestStringsLongsAndBooleansAtTheirLimits(t *testing.T) {
 }
 
 // describe returns s as the vectors show it, with the fields that version has.
-func describe(t testing.TB, s any, version int) any {
+func describe(tb testing.TB, s any, version int) any {
+	tb.Helper()
 	v := reflect.ValueOf(s)
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() || v.Kind() == reflect.Slice && v.IsNil() {
 		return nil
@@ -280,28 +282,28 @@ func describe(t testing.TB, s any, version int) any {
 	case []byte:
 		return "hex:" + hex.EncodeToString(x)
 	case *Throwable:
-		m := map[string]any{"class": describe(t, x.Class, version), "message": describe(t, x.Text, version)}
+		m := map[string]any{"class": describe(tb, x.Class, version), "message": describe(tb, x.Text, version)}
 		if x.Stack != nil {
 			lines := []any{}
 			for _, e := range x.Stack {
 				lines = append(lines, map[string]any{
-					"class": describe(t, e.Class, version), "method": describe(t, e.Method, version),
-					"file": describe(t, e.File, version), "line": fmt.Sprint(e.Line),
+					"class": describe(tb, e.Class, version), "method": describe(tb, e.Method, version),
+					"file": describe(tb, e.File, version), "line": strconv.Itoa(int(e.Line)),
 				})
 			}
-			m["stackTrace"], m["cause"] = lines, describe(t, x.Cause, version)
+			m["stackTrace"], m["cause"] = lines, describe(tb, x.Cause, version)
 		}
 		return m
 	case Structure:
 		m := map[string]any{"_type": x.StructureType().String()}
-		fields(t, v.Elem(), version, m)
+		fields(tb, v.Elem(), version, m)
 		return m
 	}
 	switch v.Kind() {
 	case reflect.Slice:
 		list := []any{}
 		for i := range v.Len() {
-			list = append(list, describe(t, v.Index(i).Interface(), version))
+			list = append(list, describe(tb, v.Index(i).Interface(), version))
 		}
 		return list
 	case reflect.Array:
@@ -314,18 +316,19 @@ func describe(t testing.TB, s any, version int) any {
 }
 
 // fields adds the fields of a structure to m.
-func fields(t testing.TB, v reflect.Value, version int, m map[string]any) {
+func fields(tb testing.TB, v reflect.Value, version int, m map[string]any) {
+	tb.Helper()
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if f.Anonymous {
-			fields(t, v.Field(i), version, m)
+			fields(tb, v.Field(i), version, m)
 			continue
 		}
 		name := f.Tag.Get("wire")
-		if since, until := schemaVersions(t, v.Type().Name(), name); version < since || until > 0 && version > until {
+		if since, until := schemaVersions(tb, v.Type().Name(), name); version < since || until > 0 && version > until {
 			continue
 		}
-		m[name] = describe(t, v.Field(i).Interface(), version)
+		m[name] = describe(tb, v.Field(i).Interface(), version)
 	}
 }
 
@@ -353,10 +356,11 @@ var schema = sync.OnceValue(func() map[string][2]int {
 	return m
 })
 
-func schemaVersions(t testing.TB, structure, field string) (since, until int) {
+func schemaVersions(tb testing.TB, structure, field string) (since, until int) {
+	tb.Helper()
 	v, ok := schema()[strings.ToLower(strings.TrimPrefix(structure, "Base"))+"."+field]
 	if !ok {
-		t.Fatalf("the schema knows no field %s.%s", structure, field)
+		tb.Fatalf("the schema knows no field %s.%s", structure, field)
 	}
 	return v[0], v[1]
 }
@@ -366,12 +370,13 @@ func schemaVersions(t testing.TB, structure, field string) (since, until int) {
 func javaText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // canonical returns a value of the vectors in the form of describe.
-func canonical(t testing.TB, raw json.RawMessage) any {
+func canonical(tb testing.TB, raw json.RawMessage) any {
+	tb.Helper()
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var x any
 	if err := d.Decode(&x); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return plain(x)
 }

@@ -112,3 +112,12 @@ func setOf(list ...Type) (s typeSet) {
 }
 
 func (s *typeSet) has(t Type) bool { return s[t/64]>>(t%64)&1 != 0 }
+
+// NewMessage returns an empty message of a type, which must be one of the
+// message types.
+func NewMessage(t Type) Message {
+	return types[t].make().(Message) //nolint:errcheck // as the comment says
+}
+
+// Correlation is the id of the command that a response answers.
+func (x *Response) Correlation() int32 { return x.CorrelationID }

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/format"
-	"log"
 	"os"
 	"slices"
 	"strconv"
@@ -59,14 +58,13 @@ type generator struct {
 }
 
 func main() {
-	log.SetFlags(0)
 	text, err := os.ReadFile("schema.json")
 	if err != nil {
-		log.Fatal(err)
+		fatal(err)
 	}
 	g := generator{byName: map[string]*structure{}, setOf: map[string][]string{}}
 	if err := json.Unmarshal(text, &g.all); err != nil {
-		log.Fatal(err)
+		fatal(err)
 	}
 	for i := range g.all {
 		g.byName[g.all[i].Name] = &g.all[i]
@@ -79,11 +77,16 @@ func main() {
 	g.allowedSets()
 	source, err := format.Source(g.Bytes())
 	if err != nil {
-		log.Fatalf("%v\n%s", err, g.Bytes())
+		fatal(fmt.Errorf("%w\n%s", err, g.Bytes()))
 	}
-	if err := os.WriteFile("structures.go", source, 0o644); err != nil {
-		log.Fatal(err)
+	if err := os.WriteFile("structures.go", source, 0o600); err != nil {
+		fatal(err)
 	}
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "gen:", err)
+	os.Exit(1)
 }
 
 func (g *generator) printf(format string, args ...any) { fmt.Fprintf(&g.Buffer, format, args...) }
@@ -271,7 +274,7 @@ func (g *generator) goType(f field) string {
 	case "nestedObject", "cachedObject":
 		return g.goClass(f)
 	}
-	log.Fatalf("field %s: kind %q is unknown", f.Name, f.Wire)
+	fatal(fmt.Errorf("field %s: kind %q is unknown", f.Name, f.Wire))
 	return ""
 }
 
@@ -311,7 +314,7 @@ func (g *generator) set(name string, types []string) string {
 		g.sets = append(g.sets, name)
 		g.setOf[name] = types
 	} else if !slices.Equal(old, types) {
-		log.Fatalf("%s stands for two sets", name)
+		fatal(fmt.Errorf("%s stands for two sets", name))
 	}
 	return name
 }
