@@ -25,7 +25,8 @@ func (c *conn) acknowledge(x *wire.MessageAck) (answered bool, err error) {
 	}
 	switch x.AckType {
 	case ackDelivered:
-		r.grant(r.credit.delivered(max(int(x.MessageCount), 0)))
+		r.credit.extend(max(int(x.MessageCount), 0))
+		r.allow()
 		return false, nil
 	case ackRedelivered, ackUnmatched:
 		return false, nil
@@ -44,36 +45,57 @@ func (c *conn) acknowledge(x *wire.MessageAck) (answered bool, err error) {
 	if len(tags) == 0 {
 		return false, nil
 	}
-	outcome := broker.Accepted
-	if x.AckType == ackPoison || x.AckType == ackExpired {
-		outcome = broker.Rejected
-	}
 	var done broker.Done
 	token := uint64(tokenSilent)
 	if x.ResponseRequired {
 		done, token = c, c.expect(&x.BaseCommand)
 	}
-	answered = c.settle(r, tags, outcome, done, token)
+	if x.AckType == ackStandard || x.AckType == ackIndividual {
+		answered = r.accept(tags, done, token)
+	} else {
+		answered = r.reject(tags, reasonOf(x), done, token)
+	}
 	if x.ResponseRequired && !answered {
 		c.mu.Lock()
 		c.unfinished--
 		c.mu.Unlock()
 	}
-	r.grant(r.credit.acknowledged(len(tags)))
+	r.credit.settle(len(tags))
+	r.allow()
 	return answered, nil
 }
 
-// settle tells the broker of deliveries; done is told of the last one. It
-// reports whether there was one.
-func (c *conn) settle(r *consumer, tags []uint64, o broker.Outcome, done broker.Done, token uint64) bool {
+// accept tells the broker that deliveries were consumed; done is told of the
+// last one. It reports whether there was one.
+func (r *consumer) accept(tags []uint64, done broker.Done, token uint64) bool {
 	last := len(tags) - 1
-	if r.core.Unsettled() == len(tags) { // all there are: one record
-		return r.core.SettleThrough(tags[last], o, done, token) == nil
+	if last > 0 && r.core.Unsettled() == len(tags) { // all there are: one record
+		return r.core.SettleThrough(tags[last], broker.Accepted, done, token) == nil
 	}
 	for _, tag := range tags[:last] {
-		_ = r.core.Settle(tag, o, nil, 0) // what is gone was purged or expired
+		_ = r.core.Settle(tag, broker.Accepted, nil, 0) // what is gone was purged or expired
 	}
-	return r.core.Settle(tags[last], o, done, token) == nil
+	return r.core.Settle(tags[last], broker.Accepted, done, token) == nil
+}
+
+// reject tells the broker that nobody should get deliveries again.
+func (r *consumer) reject(tags []uint64, reason string, done broker.Done, token uint64) bool {
+	last := len(tags) - 1
+	for _, tag := range tags[:last] {
+		_ = r.core.Reject(tag, reason, nil, 0) // what is gone was purged or expired
+	}
+	return r.core.Reject(tags[last], reason, done, token) == nil
+}
+
+// reasonOf returns why a client gives messages up.
+func reasonOf(x *wire.MessageAck) string {
+	switch {
+	case x.AckType == ackExpired:
+		return "expired at the consumer"
+	case x.PoisonCause != nil:
+		return clip(x.PoisonCause.Text.String())
+	}
+	return ""
 }
 
 // settled returns the deliveries that x acknowledges, and forgets them.
@@ -137,7 +159,8 @@ func (c *conn) acknowledgeIn(t *transaction, r *consumer, x *wire.MessageAck) er
 	}
 	t.acknowledged(r, len(tags))
 	if x.AckType == ackIndividual {
-		r.grant(r.credit.delivered(len(tags)))
+		r.credit.extend(len(tags))
+		r.allow()
 	}
 	return nil
 }

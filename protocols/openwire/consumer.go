@@ -26,52 +26,39 @@ type consumer struct {
 	// guarded by conn.mu
 	closed  bool
 	given   given
-	pulling bool // a MessagePull waits
-	granted bool // the credit of a pull was given and not used
-	pulls   uint64
+	last    uint64 // tag of the last delivery
+	pulling bool   // a MessagePull waits
+	pulls   uint64 // so far
 }
 
 // credit is what a consumer may be given (openwire.md, 16): while what was
 // given and is not acknowledged, less the extension, is below the prefetch.
-// The broker counts the credit down; here is what has to be granted again.
 type credit struct {
-	prefetch  int
-	extension int
-	debt      int // was granted too much: rollbacks shorten what is not given yet
+	prefetch     int
+	extension    int
+	acknowledged int
 }
 
-// delivered has the client make room for n more: it was given n that it will
-// acknowledge later. It returns what to grant.
-func (c *credit) delivered(n int) int {
-	c.extension += n
-	return c.pay(n)
+// through is the tag of the last delivery that is allowed: tags count from 1.
+func (c *credit) through() uint64 { return uint64(c.acknowledged + c.extension + c.prefetch) }
+
+// extend has the client make room for n that it will acknowledge later.
+func (c *credit) extend(n int) { c.extension += n }
+
+// settle ends n that were given.
+func (c *credit) settle(n int) {
+	c.acknowledged += n
+	c.shorten(n)
 }
 
-// acknowledged ends n that were given.
-func (c *credit) acknowledged(n int) int {
-	back := min(n, c.extension)
-	c.extension -= back
-	return c.pay(n - back)
-}
+// shorten takes an extension back: the messages stay with the client.
+func (c *credit) shorten(n int) { c.extension -= min(n, c.extension) }
 
-// rolledBack shortens the extension: the messages stay with the client.
-func (c *credit) rolledBack(n int) {
-	back := min(n, c.extension)
-	c.extension -= back
-	c.debt += back
-}
-
-// pay returns what of n is left to grant.
-func (c *credit) pay(n int) int {
-	paid := min(n, c.debt)
-	c.debt -= paid
-	return n - paid
-}
-
-// grant gives credit to the broker's consumer.
-func (r *consumer) grant(n int) {
-	if n > 0 && r.core != nil && r.credit.prefetch > 0 {
-		r.core.Grant(uint32(n))
+// allow tells the broker's consumer of its credit. One that pulls has none by
+// itself.
+func (r *consumer) allow() {
+	if r.core != nil && r.credit.prefetch > 0 {
+		r.core.Allow(r.credit.through())
 	}
 }
 
@@ -112,7 +99,7 @@ func (c *conn) addConsumer(x *wire.ConsumerInfo) (answered bool, err error) {
 		c.respond(x.CommandID)
 	}
 	r.core.Start()
-	r.grant(r.credit.prefetch)
+	r.allow()
 	return true, nil
 }
 
@@ -157,13 +144,8 @@ func (c *conn) controlConsumer(x *wire.ConsumerControl) {
 	if r == nil || x.Close {
 		return
 	}
-	before := r.credit.prefetch
 	r.credit.prefetch = min(max(int(x.Prefetch), 0), maxPrefetch)
-	if more := r.credit.prefetch - before; more > 0 {
-		r.grant(r.credit.pay(more))
-	} else {
-		r.credit.debt -= more
-	}
+	r.allow()
 }
 
 // consumerOf finds a consumer of this connection, nil if there is none.

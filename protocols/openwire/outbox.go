@@ -153,9 +153,20 @@ func (c *conn) Deliver(d broker.Delivery) {
 	}
 	if !d.BrowseEnd {
 		r.given.add(d.Tag, d.Message)
-		r.pulling, r.granted = false, false
+		r.last, r.pulling = d.Tag, false
 	}
 	c.queue(outItem{consumer: r, message: d.Message, redeliveries: d.Redeliveries})
+}
+
+// Drained implements queue.Drainer: what a pull asked for is not there.
+func (c *conn) Drained(x *broker.Consumer, _ uint32) {
+	r := x.Ref.(*consumer) //nolint:errcheck // a connection's consumers have nothing else
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.pulling && !r.closed {
+		r.pulling = false
+		c.queue(outItem{consumer: r})
+	}
 }
 
 // Closed implements broker.Sink: the broker ended the session.

@@ -142,7 +142,8 @@ func (c *conn) commit(t *transaction, base *wire.BaseCommand) (answered bool, er
 	c.mu.Unlock()
 	c.perform(heldOp{commit: t.core, token: tokenCommit | n})
 	for _, a := range t.acks {
-		a.consumer.grant(a.consumer.credit.acknowledged(a.n))
+		a.consumer.credit.settle(a.n)
+		a.consumer.allow()
 	}
 	return true, nil
 }
@@ -174,6 +175,7 @@ func (c *conn) rollback(t *transaction) {
 	}
 	c.mu.Unlock()
 	for _, a := range t.acks {
-		a.consumer.credit.rolledBack(a.n)
+		a.consumer.credit.shorten(a.n)
+		a.consumer.allow()
 	}
 }
