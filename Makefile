@@ -45,7 +45,7 @@ format-check: ## fail if a source is not formatted
 .PHONY: vet
 vet: ## run go vet, also on what only other systems and make integration compile
 	go vet ./...
-	go vet -tags integration ./...
+	go vet -tags integration,suites ./...
 	GOOS=darwin go vet ./cmd/entrepot
 
 .PHONY: lint
@@ -76,6 +76,10 @@ bench: ## run the Go benchmarks; "entrepot bench" drives a running broker
 .PHONY: integration
 integration: ## install clients of other languages and run them, and faults, against the real broker
 	go test -tags integration -p 1 -count=1 -timeout 60m -v ./integration/...
+
+.PHONY: suites
+suites: ## clone the test suites of stomp.py and stompjs and run them against the real broker
+	go test -tags suites -count=1 -timeout 20m -v ./integration/suites
 
 .PHONY: docker
 docker: ## build the container image
