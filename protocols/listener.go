@@ -32,6 +32,8 @@ type Listener struct {
 	count counters
 	limit logLimiter
 
+	handshakes handshakes
+
 	mu     sync.Mutex
 	conns  map[*connection]struct{}
 	closed bool
@@ -42,6 +44,7 @@ func newListener(s *Server, c ListenerConfig, at net.Listener) *Listener {
 		server: s, cfg: c, log: s.log.With("listener", c.Name), net: at,
 		values: make(map[string]Values), open: make(map[string]*atomic.Int64),
 		quit: make(chan struct{}), conns: make(map[*connection]struct{}),
+		handshakes: newHandshakes(c.MaxHandshakes),
 	}
 	l.certs.files = c.TLS
 	for protocol := range s.opts.Frontends {

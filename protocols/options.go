@@ -9,7 +9,7 @@ import (
 
 // ownOptions are the options that listeners themselves obey.
 var ownOptions = []string{
-	"maximumConnections", "maximumUnauthenticated",
+	"maximumConnections", "maximumUnauthenticated", "maximumHandshakes",
 	"transport.connectAttemptTimeout", "protocolDetectionTimeOut", "auto.protocols",
 	"transport.tcpNoDelay", "transport.keepAlive",
 	"proxyProtocol", "trustedProxies",

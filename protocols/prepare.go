@@ -93,6 +93,10 @@ func (c *connection) startTLS() (*stream, *tls.ConnectionState) {
 		c.refusePlain(c.socket.head)
 		return nil, nil
 	}
+	if !c.listener.handshakes.enter(c, c.listener.server.opts.TLSTimeout) {
+		return nil, nil
+	}
+	defer c.listener.handshakes.leave(c)
 	t := tls.Server(c.socket, c.listener.certs.current.Load())
 	if err := t.HandshakeContext(context.Background()); err != nil {
 		c.fail(ReasonTLS, err)

@@ -19,6 +19,7 @@ const (
 	ReasonDetectTimeout                  // it did not say in time which protocol it speaks
 	ReasonTLSTimeout                     // its TLS handshake took too long
 	ReasonTLS                            // its TLS handshake failed
+	ReasonMaxHandshakes                  // its address has too many TLS handshakes under way
 	ReasonPlain                          // it did not encrypt where encryption is required
 	ReasonProxy                          // a PROXY header is missing, broken or from somebody untrusted
 	ReasonUnknownProtocol                // its first bytes begin no known protocol
@@ -31,7 +32,7 @@ const (
 
 var reasonNames = [reasonCount]string{
 	"remote_address", "max_connections", "max_unauthenticated", "handshake_timeout", "detect_timeout",
-	"tls_timeout", "tls_failed", "not_encrypted", "proxy_header", "unknown_protocol", "protocol_not_served", "shutting_down",
+	"tls_timeout", "tls_failed", "max_tls_handshakes", "not_encrypted", "proxy_header", "unknown_protocol", "protocol_not_served", "shutting_down",
 	"no_master", "not_master",
 }
 
@@ -55,6 +56,8 @@ func (r Reason) advice() string {
 		return "the client has to use TLS on this port"
 	case ReasonTLS, ReasonTLSTimeout:
 		return "compare the client's trusted authorities and TLS versions with the listener's"
+	case ReasonMaxHandshakes:
+		return "look at who is at that address, or raise maximumHandshakes of the listener: an address can have a quarter of it"
 	case ReasonProxy:
 		return "compare proxyProtocol and trustedProxies of the listener with the proxy's settings"
 	case ReasonUnknownProtocol, ReasonNotServed:

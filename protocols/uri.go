@@ -50,6 +50,7 @@ type ListenerConfig struct {
 
 	MaxConnections   int
 	MaxStrangers     int // connections of one address that have not authenticated; 0 leaves it to Options
+	MaxHandshakes    int // TLS handshakes at a time
 	HandshakeTimeout time.Duration
 	DetectTimeout    time.Duration
 	Detect           []string // what Auto may find, nil for all
@@ -192,6 +193,7 @@ func (c *ListenerConfig) readOptions() error {
 	r := optionReader{v: c.Values}
 	c.MaxConnections = r.int("maximumConnections", DefaultMaxConnections, 1)
 	c.MaxStrangers = r.int("maximumUnauthenticated", 0, 1)
+	c.MaxHandshakes = r.int("maximumHandshakes", DefaultMaxHandshakes, 1)
 	c.HandshakeTimeout = r.duration("transport.connectAttemptTimeout", DefaultHandshakeTimeout)
 	c.DetectTimeout = r.duration("protocolDetectionTimeOut", DefaultDetectTimeout)
 	c.NoDelay = r.bool("transport.tcpNoDelay", true)

@@ -48,7 +48,7 @@ func TestListenerURIs(t *testing.T) {
 }
 
 func TestListenerOptions(t *testing.T) {
-	c, err := ParseListener("auto+ssl://h?maximumConnections=5&maximumUnauthenticated=6&transport.connectAttemptTimeout=7000" +
+	c, err := ParseListener("auto+ssl://h?maximumConnections=5&maximumUnauthenticated=6&maximumHandshakes=9&transport.connectAttemptTimeout=7000" +
 		"&protocolDetectionTimeOut=8s&auto.protocols=default,stomp&transport.tcpNoDelay=false&transport.keepAlive=false" +
 		"&transport.certificate=%2Fetc%2Fa%20b.pem&transport.key=k&transport.clientCA=ca&needClientAuth=true" +
 		"&transport.enabledProtocols=TLSv1.3&proxyProtocol=required&trustedProxies=10.1.2.3/8,::1,192.0.2.7")
@@ -58,7 +58,7 @@ func TestListenerOptions(t *testing.T) {
 	c.Values = nil
 	want := ListenerConfig{
 		Name: "auto:61617", Protocol: Auto, Address: "h:61617", Secure: true,
-		MaxConnections: 5, MaxStrangers: 6, HandshakeTimeout: 7 * time.Second, DetectTimeout: 8 * time.Second,
+		MaxConnections: 5, MaxStrangers: 6, MaxHandshakes: 9, HandshakeTimeout: 7 * time.Second, DetectTimeout: 8 * time.Second,
 		Detect: []string{OpenWire, STOMP},
 		TLS: TLSFiles{
 			Certificate: "/etc/a b.pem", Key: "k", ClientCA: "ca", NeedClient: true, MinVersion: tls.VersionTLS13,
@@ -81,7 +81,7 @@ func TestListenerDefaults(t *testing.T) {
 	c.Values = nil
 	want := ListenerConfig{
 		Name: "stomp:61613", Protocol: STOMP, Address: "h:61613",
-		MaxConnections: DefaultMaxConnections, HandshakeTimeout: DefaultHandshakeTimeout, DetectTimeout: DefaultDetectTimeout,
+		MaxConnections: DefaultMaxConnections, MaxHandshakes: DefaultMaxHandshakes, HandshakeTimeout: DefaultHandshakeTimeout, DetectTimeout: DefaultDetectTimeout,
 		NoDelay: true, KeepAlive: true, TLS: TLSFiles{MinVersion: tls.VersionTLS12},
 	}
 	if !reflect.DeepEqual(c, want) {
