@@ -48,6 +48,9 @@ type Store struct {
 	CheckpointInterval time.Duration `key:"checkpointInterval" doc:"longest time between two checkpoints while the state changes"`
 	CheckpointBytes    Size          `key:"checkpointBytes" doc:"log written since the last checkpoint that starts the next one"`
 	Memory             Size          `key:"memory" doc:"memory for waiting messages; beyond it durable ones stay on disk only and producers are slowed down"`
+	Scratch            Size          `key:"scratch" doc:"disk space for non-persistent messages that wait when memory is tight; what it has no room for stays in memory"`
+	ExpireInterval     time.Duration `key:"expireInterval" doc:"how often messages are looked for that have expired where no consumer asks for them"`
+	BlockedWarning     time.Duration `key:"blockedWarning" doc:"time that a producer waits before the log says so"`
 }
 
 // Limits bound what clients can ask for.
@@ -114,6 +117,9 @@ func Default() Config {
 			CheckpointInterval: 10 * time.Second,
 			CheckpointBytes:    32 * MiB,
 			Memory:             96 * MiB,
+			Scratch:            10 * GiB,
+			ExpireInterval:     30 * time.Second,
+			BlockedWarning:     5 * time.Second,
 		},
 		Limits: Limits{
 			MaxMessage:       100 * MiB,

@@ -113,10 +113,16 @@ func isLoopback(host string) bool {
 
 func (v *validator) store(s *Store) {
 	v.duration("store.syncInterval", s.SyncInterval, time.Millisecond, time.Minute)
-	v.size("store.segmentSize", s.SegmentSize, MiB, 4*GiB)
+	v.size("store.segmentSize", s.SegmentSize, 2*MiB, 4*GiB)
+	if whole := s.SegmentSize / (4 * KiB) * (4 * KiB); whole != s.SegmentSize {
+		v.fail("store.segmentSize", fmt.Sprintf("%s is no multiple of 4KiB", s.SegmentSize), fmt.Sprintf("give %s", whole))
+	}
 	v.duration("store.checkpointInterval", s.CheckpointInterval, 10*time.Millisecond, time.Hour)
 	v.size("store.checkpointBytes", s.CheckpointBytes, 64*KiB, 64*GiB)
 	v.size("store.memory", s.Memory, MiB, TiB)
+	v.size("store.scratch", s.Scratch, MiB, 1024*TiB)
+	v.duration("store.expireInterval", s.ExpireInterval, 10*time.Millisecond, 24*time.Hour)
+	v.duration("store.blockedWarning", s.BlockedWarning, 10*time.Millisecond, 24*time.Hour)
 }
 
 func (v *validator) security(s *Security) {

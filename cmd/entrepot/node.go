@@ -103,6 +103,9 @@ func (n *node) brokerOptions() broker.Options {
 		Logger:         n.log.Logger,
 		Security:       n.security,
 		PopulateUserID: c.Security.PopulateUserID,
+		ExpirePeriod:   c.Store.ExpireInterval,
+		ScratchMax:     int64(c.Store.Scratch),
+		BlockedWarning: c.Store.BlockedWarning,
 		Converters:     converters(),
 		Store: store.Options{
 			SegmentSize:        int64(c.Store.SegmentSize),

@@ -47,10 +47,14 @@ func quiet(t *testing.T) *logging {
 
 func TestEverySettingReachesTheBroker(t *testing.T) {
 	cfg := loadForTest(t, "brokerName=north", "store.sync=interval", "store.syncInterval=7ms", "store.segmentSize=8MiB",
-		"store.checkpointInterval=200ms", "store.checkpointBytes=1MiB", "store.memory=33MiB", "limits.maxMessage=5MiB")
+		"store.checkpointInterval=200ms", "store.checkpointBytes=1MiB", "store.memory=33MiB", "limits.maxMessage=5MiB",
+		"store.scratch=9MiB", "store.expireInterval=8s", "store.blockedWarning=6s")
 	cfg.Policies = []config.DestinationPolicy{{Queue: "a.>", Sync: "never"}, {Topic: "b", Sync: "always"}}
 	o := (&node{cfg: cfg, log: quiet(t)}).brokerOptions()
 	if o.Name != "north" || o.Dir != cfg.DataDir || o.Durability != store.Soon || o.Memory != 33<<20 || o.MaxMessage != 5<<20 {
+		t.Errorf("options are %+v", o)
+	}
+	if o.ScratchMax != 9<<20 || o.ExpirePeriod.String() != "8s" || o.BlockedWarning.String() != "6s" {
 		t.Errorf("options are %+v", o)
 	}
 	s := o.Store

@@ -238,3 +238,14 @@ type badMachine struct {
 }
 
 func (b badMachine) Load(pages.Store) error { return fmt.Errorf("load: %w", b.err) }
+
+func TestRefusedOptionsLeaveNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(Options{Dir: dir, SegmentSize: 5000}, newLedger()); err == nil || !strings.Contains(err.Error(), "segment size 5000 is not a multiple of 4096") {
+		t.Errorf("Open returned %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+}

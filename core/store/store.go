@@ -148,6 +148,13 @@ func Open(o Options, machine Machine) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
+	lo := log.Options{Dir: filepath.Join(s.o.Dir, "log"), SegmentSize: s.o.SegmentSize, Logger: s.o.Logger}
+	if s.o.logOptions != nil {
+		s.o.logOptions(&lo)
+	}
+	if err := lo.Check(); err != nil { // before the page store leaves a directory behind
+		return err
+	}
 	fs := s.o.FS
 	switch {
 	case s.o.Dir == "":
@@ -170,13 +177,7 @@ func (s *Store) open() (err error) {
 		fs = disk.OS{}
 	}
 	mark := s.pages.Mark()
-	lo := log.Options{
-		Dir: filepath.Join(s.o.Dir, "log"), FS: fs, SegmentSize: s.o.SegmentSize,
-		Epoch: max(1, mark.Epoch), ScanFrom: mark.Index, Logger: s.o.Logger,
-	}
-	if s.o.logOptions != nil {
-		s.o.logOptions(&lo)
-	}
+	lo.FS, lo.Epoch, lo.ScanFrom = fs, max(1, mark.Epoch), mark.Index
 	if s.log, err = log.Open(lo); err != nil {
 		return errors.Join(fmt.Errorf("open the log: %w", err), s.pages.Close())
 	}

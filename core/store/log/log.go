@@ -35,6 +35,12 @@ type Options struct {
 	Now    func() time.Time // default time.Now; written into frames, never acted upon
 }
 
+// Check reports what is wrong with the options, without touching the disk.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 func (o Options) withDefaults() (Options, error) {
 	if o.FS == nil {
 		o.FS = disk.OS{}
