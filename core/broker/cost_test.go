@@ -133,6 +133,32 @@ func BenchmarkOneConsumerOf1000HasCredit(b *testing.B) {
 	}
 }
 
+// BenchmarkDispatchOverQueues is a message to each queue in turn, taken and
+// accepted by its only consumer: what many queues add is the cache's misses.
+func BenchmarkDispatchOverQueues(b *testing.B) {
+	for _, n := range []int{1, 10_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			_, p := benchBroker(b)
+			queues, consumers := make([]message.Destination, n), make([]*Consumer, n)
+			for i := range n {
+				queues[i] = message.Queue(fmt.Sprint("bench.queue.", i))
+				k, err := p.Subscribe(Subscription{Destination: queues[i], Window: 10})
+				if err != nil {
+					b.Fatal(err)
+				}
+				consumers[i] = k
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				benchSend(p, queues[i%n], false)
+				if err := consumers[i%n].Settle(uint64(i/n+1), Accepted, nil, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkMemoryOf10000Queues reports what a queue with a consumer takes,
 // idle and after a message has passed through.
 func BenchmarkMemoryOf10000Queues(b *testing.B) {
