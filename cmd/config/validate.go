@@ -114,7 +114,7 @@ func isLoopback(host string) bool {
 func (v *validator) store(s *Store) {
 	v.duration("store.syncInterval", s.SyncInterval, time.Millisecond, time.Minute)
 	v.size("store.segmentSize", s.SegmentSize, 2*MiB, 4*GiB)
-	if whole := s.SegmentSize / (4 * KiB) * (4 * KiB); whole != s.SegmentSize {
+	if whole := s.SegmentSize / (4 * KiB) * (4 * KiB); whole > 0 && whole != s.SegmentSize {
 		v.fail("store.segmentSize", fmt.Sprintf("%s is no multiple of 4KiB", s.SegmentSize), fmt.Sprintf("give %s", whole))
 	}
 	v.duration("store.checkpointInterval", s.CheckpointInterval, 10*time.Millisecond, time.Hour)

@@ -128,7 +128,7 @@ func TestErrorsHaveTheirExitCodeAndSayWhatToDo(t *testing.T) {
 		{"health of nonsense", "health --console here", `--console "here" is not host:port`, exitUsage},
 		{"wrong file", "serve --config " + bad, `bad.yaml:2:3: unknown key "sinc"; did you mean sync?`, exitConfig},
 		{"no file", "config check --config no-such-file", "there is no such file; check --config", exitConfig},
-		{"wrong setting", "serve --set store.segmentSize=1", "store.segmentSize: 1 is out of range; give 1MiB to 4GiB", exitConfig},
+		{"wrong setting", "serve --set store.segmentSize=1", "store.segmentSize: 1 is out of range; give 2MiB to 4GiB", exitConfig},
 		{"wrong listener", "config check --listen stmop://:1", "--listen: listeners: listener", exitConfig},
 		{"wrong listener option", "config check --listen stomp://127.0.0.1:1?maximumConections=1", "maximumConnections", exitConfig},
 		{"wrong part", "store dump --part x", `--part "x" is neither log nor pages`, exitUsage},

@@ -16,12 +16,12 @@ func TestLogsPartWhereTheFirstOfThemEndsTheirLastCommonEpoch(t *testing.T) {
 		last   log.Position
 		want   uint64
 	}{
-		{"an empty follower", starts{{2, 1}}, 9, nil, log.Position{}, 0},
-		{"a follower that lags", starts{{2, 1}}, 9, starts{{2, 1}}, log.Position{Epoch: 2, Index: 4}, 4},
-		{"a follower with more of an old epoch", starts{{2, 1}, {3, 6}}, 9, starts{{2, 1}}, log.Position{Epoch: 2, Index: 8}, 5},
-		{"a follower with an epoch that came to nothing", starts{{2, 1}, {4, 6}}, 9, starts{{2, 1}, {3, 4}}, log.Position{Epoch: 3, Index: 8}, 3},
-		{"a log that begins behind a snapshot", starts{{2, 1}, {4, 6}}, 9, nil, log.Position{Epoch: 4, Index: 7}, 7},
-		{"nothing in common", starts{{5, 40}}, 50, starts{{2, 1}}, log.Position{Epoch: 2, Index: 8}, 0},
+		{"an empty follower", starts{{Epoch: 2, Index: 1}}, 9, nil, log.Position{}, 0},
+		{"a follower that lags", starts{{Epoch: 2, Index: 1}}, 9, starts{{Epoch: 2, Index: 1}}, log.Position{Epoch: 2, Index: 4}, 4},
+		{"a follower with more of an old epoch", starts{{Epoch: 2, Index: 1}, {Epoch: 3, Index: 6}}, 9, starts{{Epoch: 2, Index: 1}}, log.Position{Epoch: 2, Index: 8}, 5},
+		{"a follower with an epoch that came to nothing", starts{{Epoch: 2, Index: 1}, {Epoch: 4, Index: 6}}, 9, starts{{Epoch: 2, Index: 1}, {Epoch: 3, Index: 4}}, log.Position{Epoch: 3, Index: 8}, 3},
+		{"a log that begins behind a snapshot", starts{{Epoch: 2, Index: 1}, {Epoch: 4, Index: 6}}, 9, nil, log.Position{Epoch: 4, Index: 7}, 7},
+		{"nothing in common", starts{{Epoch: 5, Index: 40}}, 50, starts{{Epoch: 2, Index: 1}}, log.Position{Epoch: 2, Index: 8}, 0},
 	} {
 		if got := part(test.ours, log.Position{Epoch: 9, Index: test.end}, test.theirs, test.last); got != test.want {
 			t.Errorf("%s: the logs agree up to %d, want %d", test.name, got, test.want)
