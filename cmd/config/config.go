@@ -18,6 +18,8 @@ type Config struct {
 	Security     Security            `key:"security"`
 	Stomp        Stomp               `key:"stomp"`
 	Schedule     Schedule            `key:"schedule"`
+	Sessions     Sessions            `key:"sessions"`
+	Retained     Retained            `key:"retained"`
 	Shutdown     Shutdown            `key:"shutdown"`
 	Destinations []string            `key:"destinations" doc:"queues and topics that exist from the start and are not collected, such as queue://orders and topic://news"`
 	PurgePeriod  time.Duration       `key:"schedulePeriodForDestinationPurge" doc:"how often idle queues are looked for, where a policy has gcInactiveDestinations"`
@@ -107,7 +109,7 @@ func Default() Config {
 	return Config{
 		BrokerName: "localhost",
 		DataDir:    "data",
-		Listeners:  []string{"tcp://127.0.0.1:61616", "amqp://127.0.0.1:5672", "stomp://127.0.0.1:61613", "ws://127.0.0.1:61614"},
+		Listeners:  []string{"tcp://127.0.0.1:61616", "amqp://127.0.0.1:5672", "stomp://127.0.0.1:61613", "mqtt://127.0.0.1:1883", "ws://127.0.0.1:61614"},
 		Console:    Console{Address: "127.0.0.1:8161", Readers: "readers", Operators: "operators", Admins: "admins"},
 		Log:        Log{Level: "info", Format: "auto"},
 		Store: Store{
@@ -129,6 +131,8 @@ func Default() Config {
 		Security:     Security{CertificateUser: "none", JWT: JWT{NameClaim: "sub", GroupsClaim: "groups"}},
 		Stomp:        Stomp{Nack: "dead-letter"},
 		Schedule:     defaultSchedule(),
+		Sessions:     defaultSessions(),
+		Retained:     Retained{Messages: 100_000, Bytes: 64 * MiB},
 		Interceptors: defaultInterceptors(),
 		PurgePeriod:  10 * time.Second,
 		Shutdown:     Shutdown{Timeout: 25 * time.Second},

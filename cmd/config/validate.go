@@ -60,6 +60,7 @@ func (c *Config) validate(from *Loaded) error {
 		v.size("memory.limit", c.Memory.Limit, 32*MiB, TiB)
 	}
 	v.schedule(&c.Schedule)
+	v.sessions(&c.Sessions, &c.Retained)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
 	v.security(&c.Security)
 	v.policies(c.Policies)

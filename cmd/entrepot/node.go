@@ -17,6 +17,7 @@ import (
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 	"github.com/entrepot-mq/entrepot/protocols"
 	"github.com/entrepot-mq/entrepot/protocols/amqp"
+	"github.com/entrepot-mq/entrepot/protocols/mqtt"
 	"github.com/entrepot-mq/entrepot/protocols/openwire"
 	"github.com/entrepot-mq/entrepot/protocols/stomp"
 	"github.com/entrepot-mq/entrepot/protocols/websocket"
@@ -39,6 +40,7 @@ type node struct {
 	broker    *broker.Broker  // nil until it is open; set before listening is
 	stomp     *stomp.Frontend
 	amqp      *amqp.Frontend
+	mqtt      *mqtt.Frontend
 	server    *protocols.Server
 	listening atomic.Bool
 
@@ -119,6 +121,10 @@ func (n *node) brokerOptions() broker.Options {
 		Collect:       broker.CollectOptions{Period: c.PurgePeriod, Most: c.MaxPurged},
 		VirtualTopics: c.Interceptors.Virtual(),
 		Forwards:      c.Interceptors.Forwards(),
+		Retained:      broker.RetainedLimits{Messages: c.Retained.Messages, Bytes: int(c.Retained.Bytes)},
+		Stored: broker.StoredLimits{
+			Sessions: c.Sessions.Max, Messages: c.Sessions.MaxMessages, Subscriptions: c.Sessions.MaxSubscriptions,
+		},
 	}
 	for _, d := range c.Policies {
 		o.Policies = append(o.Policies, d.Entry())
@@ -132,6 +138,7 @@ func converters() message.Converters {
 	return message.Converters{
 		message.EncodingHub: message.Hub{}, message.EncodingSTOMP: stomp.Converter{},
 		message.EncodingAMQP: amqp.Converter{}, message.EncodingOpenWire: openwire.Converter{},
+		message.EncodingMQTT: mqtt.Converter{},
 	}
 }
 
@@ -144,6 +151,9 @@ func protocolFrontends(b *broker.Broker, name string, log *slog.Logger) map[stri
 		}),
 		protocols.AMQP: amqp.New(amqp.Options{
 			Broker: b, Converters: converters(), Logger: log, Name: name, Server: version,
+		}),
+		protocols.MQTT: mqtt.New(mqtt.Options{
+			Broker: b, Converters: converters(), Logger: log, Server: "Entrepot/" + version,
 		}),
 		protocols.OpenWire: openwire.New(openwire.Options{
 			Broker: b, Converters: converters(), Logger: log, Version: version,
@@ -158,6 +168,7 @@ func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protoco
 	all := protocolFrontends(n.broker, n.cfg.BrokerName, n.log.Logger)
 	n.stomp = all[protocols.STOMP].(*stomp.Frontend) //nolint:errcheck // made above
 	n.amqp = all[protocols.AMQP].(*amqp.Frontend)    //nolint:errcheck // made above
+	n.mqtt = all[protocols.MQTT].(*mqtt.Frontend)    //nolint:errcheck // made above
 	var problems []error
 	for _, c := range configs {
 		for name, f := range all {
@@ -243,9 +254,11 @@ func (n *node) Stats() console.Stats {
 	s.Checkpoints, s.LastCheckpoint = b.Store.Checkpoints, b.Store.LastCheckpoint
 	f := n.stomp.Snapshot()
 	a := n.amqp.Snapshot()
+	m := n.mqtt.Snapshot()
 	s.Protocols = []console.Protocol{
 		{Name: "stomp", Connections: f.Connections, Received: f.Received, Delivered: f.Delivered},
 		{Name: "amqp", Connections: a.Connections, Received: a.Received, Delivered: a.Delivered},
+		{Name: "mqtt", Connections: m.Connections, Received: m.Received, Delivered: m.Delivered},
 	}
 	return s
 }

@@ -23,7 +23,7 @@ func (p *program) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a broker",
 		Long: `Runs a broker until it is told to stop. Without flags it keeps its data in
-./data and listens on this machine only: STOMP on 61613, WebSocket on 61614,
+./data and listens on this machine only: STOMP on 61613, MQTT on 1883, WebSocket on 61614,
 health, metrics and console on 8161. A line on stdout says when it is ready and
 where it listens; the log goes to stderr.
 

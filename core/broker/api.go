@@ -107,4 +107,7 @@ type Subscription struct {
 	Paused bool
 	// Ref is the protocol's own, found again as Consumer.Ref.
 	Ref any
+
+	listening *Listening // whose consumer it is, if it is one's
+	stored    *Stored    // the same
 }

@@ -51,6 +51,7 @@ type Options struct {
 	// BlockedWarning is how long a producer waits before the log says so [5 s].
 	BlockedWarning time.Duration
 	Retained       RetainedLimits        // what topics remember
+	Stored         StoredLimits          // sessions that outlive their connections
 	Destinations   []message.Destination // queues and topics that exist from the start, and stay
 	Collect        CollectOptions
 	Forwards       []policy.Forward      // composite destinations and mirrored queues
@@ -101,6 +102,7 @@ func (o Options) withDefaults() Options {
 	if o.Retained.Bytes == 0 {
 		o.Retained.Bytes = 64 << 20
 	}
+	o.Stored = o.Stored.withDefaults()
 	o.Store.Dir, o.Store.Logger = o.Dir, o.Logger
 	return o
 }
@@ -135,6 +137,7 @@ type Broker struct {
 	machine machine
 
 	retained  *retained
+	stored    *storedSessions
 	schedules *schedules
 	virtuals  *virtuals
 	catalog   *catalog
@@ -161,6 +164,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.virtuals)
 	b.catalog = newCatalog(&b.machine)
 	b.machine.addPart(b.catalog)
+	b.stored = newStoredSessions(b)
+	b.machine.addPart(b.stored)
 	b.schedules = newSchedules(b, o.Schedule)
 	b.machine.addPart(b.schedules)
 	b.delays = newDelays(b)
@@ -203,6 +208,7 @@ func Open(o Options) (*Broker, error) {
 	b.store.Start()
 	b.schedules.start()
 	b.delays.start()
+	b.stored.start()
 	if err := errors.Join(b.virtuals.establish(), b.establish()); err != nil {
 		return nil, errors.Join(err, b.Close(context.Background()))
 	}
@@ -251,6 +257,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	b.delays.stop()
 	b.slowness.stop()
 	b.collector.stop()
+	b.stored.stop()
 	b.upkeep.end()
 	b.loader.stop() // before the page store closes: a failed read would look like damage
 	err := b.store.Close(ctx)

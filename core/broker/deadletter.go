@@ -71,6 +71,10 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 	} else {
 		b.counts.rejected.Add(1)
 	}
+	if isStoredQueue(q) { // a session that wasn't there has missed it: that is no failure
+		b.counts.discarded.Add(1)
+		return ops
+	}
 	p := &b.policyOf(q, m).DeadLetter
 	from := placeOf(q, m)
 	to, ok := p.Target(from, b.subscriptionOf(q))

@@ -22,4 +22,7 @@
 // (Deliver) or none (Resume, Closed). The exceptions are schedules.order
 // and virtuals.order, which is held while a decision about scheduled messages is queued with Commit
 // and under which nothing else is taken but the locks of the schedule's table.
+// storedSessions.order is the same for wills and the ends of stored sessions;
+// storedSessions.mu comes behind it and before registry.mu and the topics'
+// table. Listening.mu comes before the table and Session.mu.
 package broker

@@ -87,6 +87,7 @@ func (m *machine) publish(msg *message.Message) {
 		if to.Filter == nil || to.Filter.Matches(msg) {
 			to.Queue.ApplyPublish(msg, queue.ByReference(msg, n))
 			m.touch(to.Queue)
+			m.b.stored.bound(to.Queue)
 		}
 	}
 	r.Publish(msg)
@@ -322,6 +323,9 @@ func (m *machine) loadQueue(key, value []byte) error {
 	if len(q.Extra) == 0 {
 		m.b.queues.byName[q.Destination()] = q
 		m.bindVirtual(q)
+		return nil
+	}
+	if m.b.stored.loadQueue(q) {
 		return nil
 	}
 	spec, err := parseDurable(q.Extra)

@@ -129,6 +129,7 @@ func (b *Broker) route(m *message.Message) (slow topic.Listener) {
 	for _, to := range r.Bindings {
 		if to.Filter == nil || to.Filter.Matches(m) {
 			to.Queue.EnqueueTransient(m)
+			b.stored.bound(to.Queue)
 		}
 	}
 	return r.Publish(m)

@@ -77,6 +77,12 @@ func (s *Session) stillSomebody() error {
 
 // mayKeep reports why a subscription has to end.
 func (s *Session) mayKeep(sub Subscription) error {
+	switch {
+	case sub.listening != nil:
+		return sub.listening.mayKeep()
+	case sub.stored != nil:
+		return sub.stored.mayKeep()
+	}
 	ds, err := sub.Destination.Components()
 	if err != nil {
 		return err

@@ -75,5 +75,5 @@ func (b *Broker) everyQueue() []*queue.Queue {
 	for _, d := range b.queues.durables {
 		all = append(all, d.queue)
 	}
-	return b.shares.appendQueues(all)
+	return b.shares.appendQueues(b.stored.appendQueues(all))
 }

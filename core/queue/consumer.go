@@ -27,6 +27,7 @@ type Delivery struct {
 	Consumer     *Consumer
 	Message      *message.Message // nil with BrowseEnd
 	Tag          uint64           // names the delivery to Consumer.Settle; rises by one with each delivery of a consumer, from 1
+	Pos          uint64           // where a queue keeps it, the same for each delivery of a message; 0 if none does
 	Redeliveries uint32           // earlier deliveries that were not accepted, over all consumers
 	Redelivered  bool             // it may have been seen before
 	BrowseEnd    bool             // a browser has seen all: nothing follows
@@ -278,6 +279,9 @@ func (c *Consumer) hand(q *Queue, h held, m *message.Message, attempts uint32, f
 	}
 	if m.Destination.Kind == message.KindTopic && q.dest.Kind == message.KindQueue {
 		d.At = &q.dest
+	}
+	if h.q != nil {
+		d.Pos = h.pos
 	}
 	c.target.Deliver(d)
 }

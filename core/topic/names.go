@@ -80,8 +80,23 @@ func (n *nameNode[T]) delete(name string) (old T, had bool) {
 }
 
 // Match calls fn for each value whose name the pattern selects, as
-// message.Matches does, in no particular order.
-func (t *Names[T]) Match(pattern string, fn func(T)) { t.root.match(pattern, true, fn) }
+// Trie.Match does, in no particular order.
+func (t *Names[T]) Match(pattern string, fn func(T)) {
+	e, rest, more := strings.Cut(pattern, ".")
+	if e != ">" && e != "*" {
+		t.root.match(pattern, true, fn)
+		return
+	}
+	for name, child := range t.root.children {
+		switch {
+		case strings.HasPrefix(name, "$"):
+		case e == ">":
+			child.all(fn)
+		default:
+			child.match(rest, more, fn)
+		}
+	}
+}
 
 // match looks for pattern below n; more says that pattern isn't used up.
 func (n *nameNode[T]) match(pattern string, more bool, fn func(T)) {

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -73,13 +74,32 @@ func (t *Table) Routes(name string) *Routes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r = &Routes{}
-	t.subs.Match(name, func(s Listener) { r.Subscribers = append(r.Subscribers, s) })
-	t.bindings.Match(name, func(b *Binding) { r.Bindings = append(r.Bindings, b) })
+	t.subs.Match(name, func(s Listener) {
+		if !slices.Contains(r.Subscribers, s) {
+			r.Subscribers = append(r.Subscribers, s)
+		}
+	})
+	t.bindings.Match(name, func(b *Binding) { r.bind(b) })
 	if len(t.cache) >= maxCached {
 		clear(t.cache)
 	}
 	t.cache[name] = r
 	return r
+}
+
+// bind adds a binding. A queue that is bound by several patterns gets a message
+// once: by the binding without a filter, if there is one; filters of bindings
+// of one queue are the same.
+func (r *Routes) bind(b *Binding) {
+	for i, have := range r.Bindings {
+		if have.Queue == b.Queue {
+			if b.Filter == nil {
+				r.Bindings[i] = b
+			}
+			return
+		}
+	}
+	r.Bindings = append(r.Bindings, b)
 }
 
 // Publish gives m to the non-durable subscriptions. It returns one that is

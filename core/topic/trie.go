@@ -73,9 +73,20 @@ func (t *Trie[T]) Remove(pattern string, v T) bool {
 // Match calls fn with each value whose pattern selects name, in no particular
 // order; with a value that is there under several such patterns, once for
 // each. fn must not change the trie. Match does not allocate.
+//
+// A wildcard in the first place does not select names that begin with '$':
+// they are the broker's own, and who wants to see all that applications publish
+// doesn't mean them (MQTT 5.0, 4.7.2).
 func (t *Trie[T]) Match(name string, fn func(T)) {
 	if s := t.exact[name]; s != nil {
 		s.each(fn)
+	}
+	if name != "" && name[0] == '$' {
+		element, rest, more := strings.Cut(name, ".")
+		if child := t.root.children[element]; child != nil {
+			child.match(rest, more, fn)
+		}
+		return
 	}
 	t.root.match(name, true, fn)
 }

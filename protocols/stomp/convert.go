@@ -316,7 +316,7 @@ func (c *conn) appendView(b []byte, m *message.Message, v *message.View) (head, 
 	case message.BodyObject:
 		body, contentType = v.Body.Data, "application/x-java-serialized-object"
 	case message.BodyMap, message.BodyStream, message.BodyValue:
-		body, contentType = appendJSON(nil, v.Body.Value), "application/json"
+		body, contentType = message.AppendJSON(nil, v.Body.Value), "application/json"
 		sized = false
 	}
 	if contentType != "" && m.ContentType == "" {

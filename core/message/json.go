@@ -1,17 +1,15 @@
-package stomp
+package message
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
-
-	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-// appendJSON appends a map, stream or single value as JSON: the text that a
-// STOMP client gets of a body that STOMP has no form for.
-func appendJSON(b []byte, v message.Value) []byte {
+// AppendJSON appends a map, stream or single value as JSON: the text that a
+// client gets of a body that its protocol has no form for.
+func AppendJSON(b []byte, v Value) []byte {
 	if n, ok := v.Int64(); ok {
 		return strconv.AppendInt(b, n, 10)
 	}
@@ -41,7 +39,7 @@ func appendJSON(b []byte, v message.Value) []byte {
 		return appendJSONMap(b, entries)
 	}
 	if _, inner, ok := v.Described(); ok {
-		return appendJSON(b, inner)
+		return AppendJSON(b, inner)
 	}
 	if v.IsNull() {
 		return append(b, "null"...)
@@ -49,25 +47,25 @@ func appendJSON(b []byte, v message.Value) []byte {
 	return appendJSONText(b, v.String())
 }
 
-func appendJSONList(b []byte, list []message.Value) []byte {
+func appendJSONList(b []byte, list []Value) []byte {
 	b = append(b, '[')
 	for i, v := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSON(b, v)
+		b = AppendJSON(b, v)
 	}
 	return append(b, ']')
 }
 
-func appendJSONMap(b []byte, entries []message.MapEntry) []byte {
+func appendJSONMap(b []byte, entries []MapEntry) []byte {
 	b = append(b, '{')
 	for i, e := range entries {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(appendJSONText(b, e.Key.String()), ':')
-		b = appendJSON(b, e.Value)
+		b = AppendJSON(b, e.Value)
 	}
 	return append(b, '}')
 }
@@ -75,7 +73,7 @@ func appendJSONMap(b []byte, entries []message.MapEntry) []byte {
 func appendJSONText(b []byte, s string) []byte {
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic("stomp: a string has no JSON: " + err.Error()) // encoding/json has none
+		panic("message: a string has no JSON: " + err.Error()) // encoding/json has none
 	}
 	return append(b, quoted...)
 }

@@ -1,0 +1,33 @@
+package mqtt
+
+import "github.com/entrepot-mq/entrepot/core/broker"
+
+// disconnect ends the connection by the client's will (MQTT 5.0, 3.14), which
+// deletes the other one: the will message [MQTT-3.1.2-10] [MQTT-3.14.4-3].
+func (c *conn) disconnect(p packet) error {
+	d, err := readDisconnect(p, c.version)
+	if err != nil {
+		return err
+	}
+	if d.props.present.has(propSessionExpiry) {
+		if c.expiry == 0 && d.props.sessionExpiry > 0 {
+			return violation("DISCONNECT gives a session an expiry that CONNECT gave none") // [MQTT-3.14.2-2]
+		}
+		c.expiry = min(d.props.sessionExpiry, c.set.sessionExpiry)
+	}
+	c.withWill = d.reason != success
+	return errDisconnect
+}
+
+// authenticateAgain takes an AUTH within a session (MQTT 5.0, 4.12.1).
+func (c *conn) authenticateAgain(p packet) error {
+	if c.version < v5 {
+		return violation("AUTH came on a connection of MQTT %v", c.version)
+	}
+	if _, err := readAuth(p); err != nil {
+		return err
+	}
+	return violation("AUTH came on a connection without an authentication method") // [MQTT-4.12.1-1]
+}
+
+var _ broker.Sink = (*conn)(nil)
