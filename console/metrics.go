@@ -24,6 +24,25 @@ type family struct {
 	samples    func(s *Stats, put func(value float64, label ...string))
 }
 
+// grouped is a sample of a node that has a group.
+func grouped(value func(*Cluster) float64) func(*Stats, func(float64, ...string)) {
+	return func(s *Stats, put func(float64, ...string)) {
+		if s.Cluster != nil {
+			put(value(s.Cluster))
+		}
+	}
+}
+
+// relayed has a sample of each listener of a node that has a group.
+func relayed(s *Stats, put func(float64, ...string)) {
+	if s.Cluster == nil {
+		return
+	}
+	for _, l := range s.Listeners {
+		put(float64(l.Relayed), l.Name)
+	}
+}
+
 // one is a family of one sample.
 func one(name, help string, kind prometheus.ValueType, value func(s *Stats) float64) family {
 	return family{name, help, kind, "", func(s *Stats, put func(float64, ...string)) { put(value(s)) }}
@@ -34,6 +53,15 @@ var families = []family{
 	one("is_master", "1 on the node that serves clients.", gauge, func(s *Stats) float64 { return truth(s.Role == "master") }),
 	one("start_time_seconds", "When the broker started, in seconds since the epoch.", gauge, func(s *Stats) float64 { return float64(s.StartedAt.UnixMilli()) / 1000 }),
 	one("config_reload_success", "0 if the last reload of the configuration failed and the old one is in force.", gauge, func(s *Stats) float64 { return truth(!s.ReloadFailed) }),
+
+	{"cluster_epoch", "Epoch of the group's master.", gauge, "", grouped(func(c *Cluster) float64 { return float64(c.Epoch) })},
+	{"cluster_failovers_total", "How often this node became the master after another one.", counter, "", grouped(func(c *Cluster) float64 { return float64(c.Failovers) })},
+	{"cluster_lease_seconds", "What is left of the master's claim, on the master.", gauge, "", func(s *Stats, put func(float64, ...string)) {
+		if s.Cluster != nil && s.Cluster.Lease != nil {
+			put(*s.Cluster.Lease)
+		}
+	}},
+	{"connections_relayed", "Open connections that are passed through to the master.", gauge, "listener", relayed},
 
 	{"connections", "Open connections.", gauge, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Connections) })},
 	{"connections_opened_total", "Connections accepted by the operating system, refused ones included.", counter, "listener", listeners(func(l *Listener) uint64 { return l.Opened })},

@@ -27,6 +27,8 @@ type Stats struct {
 	Role      string // "master"
 	StartedAt time.Time
 
+	Cluster *Cluster // nil without a group
+
 	Listeners []Listener
 	Protocols []Protocol
 	Rejected  []Count // connections, by reason
@@ -58,11 +60,19 @@ type Stats struct {
 	ReloadFailed   bool          // the last SIGHUP changed nothing
 }
 
+// Cluster is what a node knows of its group.
+type Cluster struct {
+	Epoch     uint64   // of the master
+	Failovers uint64   // to this node
+	Lease     *float64 // seconds that are left of the master's claim, nil elsewhere
+}
+
 // Listener is an open port and what its connections did.
 type Listener struct {
 	Name        string // "stomp:61613"
 	Address     string
 	Connections int
+	Relayed     int    // of them, passed through to the master
 	Opened      uint64 // refused ones included
 	BytesIn     uint64
 	BytesOut    uint64

@@ -46,15 +46,15 @@ type standbyState struct {
 func (s *Server) SetStandby(mode *Standby) {
 	next := &standbyState{mode: mode, changed: make(chan struct{})}
 	old := s.standby.Swap(next)
-	if old != nil {
-		close(old.changed)
-	}
 	for _, l := range s.Listeners() {
 		for _, c := range l.connections() {
 			if !c.waiting.Load() {
 				c.abort()
 			}
 		}
+	}
+	if old != nil {
+		close(old.changed) // only now: who wakes up isn't waiting any more
 	}
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 	Schedule     Schedule            `key:"schedule"`
 	Sessions     Sessions            `key:"sessions"`
 	Retained     Retained            `key:"retained"`
+	Cluster      Cluster             `key:"cluster"`
 	Shutdown     Shutdown            `key:"shutdown"`
 	Destinations []string            `key:"destinations" doc:"queues and topics that exist from the start and are not collected, such as queue://orders and topic://news"`
 	PurgePeriod  time.Duration       `key:"schedulePeriodForDestinationPurge" doc:"how often idle queues are looked for, where a policy has gcInactiveDestinations"`
@@ -135,6 +136,7 @@ func Default() Config {
 		Retained:     Retained{Messages: 100_000, Bytes: 64 * MiB},
 		Interceptors: defaultInterceptors(),
 		PurgePeriod:  10 * time.Second,
+		Cluster:      defaultCluster(),
 		Shutdown:     Shutdown{Timeout: 25 * time.Second},
 	}
 }

@@ -61,6 +61,7 @@ func (c *Config) validate(from *Loaded) error {
 	}
 	v.schedule(&c.Schedule)
 	v.sessions(&c.Sessions, &c.Retained)
+	v.cluster(c)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, 0, time.Hour)
 	v.security(&c.Security)
 	v.policies(c.Policies)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,12 +38,15 @@ type node struct {
 	security  *security.Security // nil: nobody has to authenticate
 	audit     *security.Audit
 	console   *console.Server // nil if it is switched off
-	broker    *broker.Broker  // nil until it is open; set before listening is
-	stomp     *stomp.Frontend
-	amqp      *amqp.Frontend
-	mqtt      *mqtt.Frontend
-	server    *protocols.Server
+	group     *group          // nil alone
 	listening atomic.Bool
+
+	mu     sync.RWMutex
+	broker *broker.Broker // nil while it isn't open
+	stomp  *stomp.Frontend
+	amqp   *amqp.Frontend
+	mqtt   *mqtt.Frontend
+	server *protocols.Server // nil while the ports are closed
 
 	stopping     atomic.Bool
 	reloadFailed atomic.Bool
@@ -74,24 +78,104 @@ func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, 
 			return nil, fmt.Errorf("start the console: %w", adviseOnListen(err, "--console"))
 		}
 	}
-	if n.broker, err = broker.Open(n.brokerOptions()); err != nil {
-		return nil, fmt.Errorf("open the broker's data in %q: %w", cfg.DataDir, err)
+	if cfg.Cluster.Grouped() {
+		return n, n.startGroup(ctx, configs)
 	}
-	frontends, err := n.frontends(configs)
+	frontends, err := n.openBroker(configs)
 	if err != nil {
 		return nil, err
 	}
-	n.server = protocols.NewServer(protocols.Options{
-		Frontends:    frontends,
-		Logger:       log.Logger,
-		AllowRemote:  cfg.Security.AllowRemote || n.security != nil,
-		MaxStrangers: cfg.Limits.ConnectionsPerAddress,
-	})
+	n.server = n.newServer(frontends, nil)
 	if err := n.server.Start(ctx, configs); err != nil {
 		return nil, adviseOnListen(err, "--listen")
 	}
 	n.listening.Store(true)
 	return n, nil
+}
+
+// openBroker opens the store and returns what serves its clients.
+func (n *node) openBroker(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
+	b, err := broker.Open(n.brokerOptions())
+	if err != nil {
+		return nil, fmt.Errorf("open the broker's data in %q: %w", n.cfg.DataDir, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.broker = b
+	return n.frontends(configs)
+}
+
+// closeBroker closes the store, if it is open.
+func (n *node) closeBroker(ctx context.Context) error {
+	n.mu.Lock()
+	b := n.broker
+	n.broker = nil
+	n.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	if err := b.Close(ctx); err != nil {
+		return fmt.Errorf("close the broker: %w", err)
+	}
+	return nil
+}
+
+// newServer makes listeners for frontends. relays is nil without a group.
+func (n *node) newServer(frontends map[string]protocols.Frontend, relays *relays) *protocols.Server {
+	o := protocols.Options{
+		Frontends:    frontends,
+		Logger:       n.log.Logger,
+		AllowRemote:  n.cfg.Security.AllowRemote || n.security != nil,
+		MaxStrangers: n.cfg.Limits.ConnectionsPerAddress,
+	}
+	if relays != nil {
+		o.Relays = relays
+	}
+	return protocols.NewServer(o)
+}
+
+// current returns the broker if it is open.
+func (n *node) current() *broker.Broker {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.broker
+}
+
+func (n *node) setServer(s *protocols.Server) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.server = s
+}
+
+// currentServer returns the listeners, nil while the ports are closed.
+func (n *node) currentServer() *protocols.Server {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.server
+}
+
+// listeners returns those that are open.
+func (n *node) listeners() []*protocols.Listener {
+	if s := n.currentServer(); s != nil {
+		return s.Listeners()
+	}
+	return nil
+}
+
+// reloadCertificates reads the listeners' certificates again.
+func (n *node) reloadCertificates() error {
+	if s := n.currentServer(); s != nil {
+		return s.Reload()
+	}
+	return nil
+}
+
+// role is the node's, as logs and the console show it.
+func (n *node) role() string {
+	if n.group == nil {
+		return roleMaster
+	}
+	return n.group.status().Role
 }
 
 func (n *node) brokerOptions() broker.Options {
@@ -190,15 +274,21 @@ func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protoco
 func (n *node) stop(ctx context.Context) error {
 	n.stopping.Store(true)
 	var errs []error
-	if n.server != nil {
-		if err := n.server.Drain(ctx); err != nil {
+	if n.group != nil {
+		n.group.close()
+	}
+	if s := n.currentServer(); s != nil {
+		if err := s.Drain(ctx); err != nil {
 			n.log.Warn("not every client was done in time", "error", err)
 		}
-		n.server.Close()
+		s.Close()
 	}
-	if n.broker != nil {
-		if err := n.broker.Close(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("close the broker: %w", err))
+	if err := n.closeBroker(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	if n.group != nil {
+		if err := n.group.release(); err != nil {
+			errs = append(errs, fmt.Errorf("give the lock back: %w", err))
 		}
 	}
 	if n.console != nil {
@@ -222,7 +312,13 @@ func (n *node) Started() bool { return n.listening.Load() }
 func (n *node) Checks() []console.Check {
 	checks := []console.Check{{Name: "store", Err: errStarting}, {Name: "listeners", Err: errStarting}, {Name: "running"}}
 	if n.listening.Load() {
-		checks[0].Err, checks[1].Err = n.broker.Failed(), nil
+		checks[0].Err, checks[1].Err = nil, nil
+		if b := n.current(); b != nil {
+			checks[0].Err = b.Failed()
+		}
+		if n.group != nil {
+			checks = append(checks, console.Check{Name: "master", Err: n.group.ready()})
+		}
 	}
 	if n.stopping.Load() {
 		checks[1].Err, checks[2].Err = errStopping, errStopping
@@ -233,7 +329,7 @@ func (n *node) Checks() []console.Check {
 // Stats implements console.Source.
 func (n *node) Stats() console.Stats {
 	s := console.Stats{
-		Name: n.cfg.BrokerName, Version: version, Role: "master", StartedAt: n.started,
+		Name: n.cfg.BrokerName, Version: version, Role: n.role(), StartedAt: n.started,
 		ReloadFailed: n.reloadFailed.Load(), DiskFree: -1,
 	}
 	if free, err := (disk.OS{}).Free(n.cfg.DataDir); err == nil {
@@ -243,6 +339,15 @@ func (n *node) Stats() console.Stats {
 		return s
 	}
 	n.listenerStats(&s)
+	if n.group != nil {
+		g := n.group.status()
+		s.Cluster = &console.Cluster{Epoch: g.Epoch, Failovers: g.Failovers, Lease: g.Lease}
+	}
+	n.mu.RLock() // the broker isn't closed meanwhile
+	defer n.mu.RUnlock()
+	if n.broker == nil {
+		return s
+	}
 	b := n.broker.Stats()
 	s.Acknowledged, s.Expired, s.DeadLettered, s.Dropped = b.Acknowledged, b.Expired, b.DeadLettered, b.Discarded
 	s.Queues, s.Subscriptions, s.QueueConsumers, s.BlockedProducers = b.Queues, b.Durables, b.Consumers, b.WaitingProducers
@@ -265,10 +370,14 @@ func (n *node) Stats() console.Stats {
 
 // listenerStats adds what the listeners counted; refusals are summed over them.
 func (n *node) listenerStats(s *console.Stats) {
-	for i, l := range n.server.Snapshot() {
+	server := n.currentServer()
+	if server == nil {
+		return
+	}
+	for i, l := range server.Snapshot() {
 		s.Listeners = append(s.Listeners, console.Listener{
 			Name: l.Name, Address: l.Addr, Connections: l.Connections,
-			Opened: l.Accepted, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
+			Relayed: l.Relayed, Opened: l.Accepted, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
 		})
 		for j, r := range l.Rejected {
 			if i == 0 {

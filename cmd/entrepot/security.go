@@ -54,6 +54,8 @@ func (n *node) reloadSecurity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.broker.Reauthorize()
+	if b := n.current(); b != nil {
+		b.Reauthorize()
+	}
 	return nil
 }

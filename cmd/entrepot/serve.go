@@ -102,11 +102,11 @@ func (s *service) announce(ctx context.Context, out io.Writer) {
 	if n.console != nil {
 		consoleURL = "http://" + n.console.Addr().String()
 	}
-	line := banner(version, n.cfg.BrokerName, "master", n.server.Listeners(), consoleURL)
+	line := banner(version, n.cfg.BrokerName, n.role(), n.listeners(), consoleURL)
 	if _, err := io.WriteString(out, line); err != nil {
 		n.log.Warn("nobody reads stdout", "error", err)
 	}
-	s.tell(ctx, "READY=1\nSTATUS=master, serving clients")
+	s.tell(ctx, "READY=1\nSTATUS="+n.role())
 }
 
 func (s *service) tell(ctx context.Context, state string) {
@@ -181,7 +181,7 @@ func (s *service) reload(ctx context.Context) {
 	n := s.node
 	cfg, err := s.load()
 	if err == nil {
-		err = errors.Join(n.server.Reload(), n.reloadSecurity(ctx))
+		err = errors.Join(n.reloadCertificates(), n.reloadSecurity(ctx))
 	}
 	n.reloadFailed.Store(err != nil)
 	if cfg == nil {

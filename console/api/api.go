@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -22,8 +23,15 @@ type Options struct {
 	StartedAt  time.Time
 	// Listeners are where clients connect: name and address.
 	Listeners func() map[string]string
-	Logger    *slog.Logger
-	Audit     *security.Audit // of what changes something
+	// Master returns the address of the master's console; standby is false on
+	// the master itself. nil is a broker without a group.
+	Master func() (address string, standby bool)
+	// Cluster returns what there is to say about the group; nil without one.
+	Cluster func() ClusterStatus
+	// StepDown makes the master let another node be it.
+	StepDown func(ctx context.Context) error
+	Logger   *slog.Logger
+	Audit    *security.Audit // of what changes something
 	// Security decides who asks. Without it this machine is trusted and
 	// others are refused.
 	Security *security.Security
@@ -82,7 +90,10 @@ type call struct {
 func (a *API) serve(route Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{API: a, w: w, r: r}
-		err := c.admit(&route)
+		done, err := c.admit(&route)
+		if done {
+			return
+		}
 		if err == nil {
 			r.Body = http.MaxBytesReader(w, r.Body, route.bodyLimit())
 			err = route.handle(c)
@@ -96,25 +107,39 @@ func (a *API) serve(route Route) http.Handler {
 	})
 }
 
-func (c *call) admit(route *Route) (err error) {
+// admit decides whether the request is answered here. done says that another
+// node has answered it.
+func (c *call) admit(route *Route) (done bool, err error) {
 	asked := c.r
 	if route.writes() && asked.Method == http.MethodGet { // which counts as harmless otherwise
 		asked = asked.WithContext(asked.Context())
 		asked.Method = http.MethodPost
 	}
 	if err := c.site.Check(asked); err != nil {
-		return &problem{status: http.StatusForbidden, detail: "the request comes from another site's page"}
+		return false, &problem{status: http.StatusForbidden, detail: "the request comes from another site's page"}
 	}
-	if c.who, err = c.identify(c.r); err != nil {
-		return err
+	if c.o.Security == nil { // who trusts this machine must not make another node trust it for others
+		if c.who, err = c.identify(c.r); err != nil {
+			return false, err
+		}
+	}
+	if !route.early {
+		if done, err := c.forward(); done || err != nil {
+			return err == nil, err
+		}
+	}
+	if c.who == nil {
+		if c.who, err = c.identify(c.r); err != nil {
+			return false, err
+		}
 	}
 	if err := c.allow(route); err != nil {
-		return err
+		return false, err
 	}
 	if c.b = c.o.Broker(); c.b == nil && !route.early {
-		return &problem{status: http.StatusServiceUnavailable, detail: "the broker is starting"}
+		return false, &problem{status: http.StatusServiceUnavailable, detail: "the broker is starting"}
 	}
-	return nil
+	return false, nil
 }
 
 // record keeps what was changed, or should have been.

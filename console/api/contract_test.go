@@ -259,6 +259,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask("deleteSchedule", "", "{job}", job)
 	ask("closeConnection", "", "{id}", conn)
 	ask("deleteQueue", "", "{name}", "q")
+	ask("getCluster", "")
+	asked["stepDown"] = true    // TestSteppingDown
 	asked["streamRates"] = true // TestRatesAreStreamed
 	for _, route := range routes {
 		if strings.HasPrefix(route.Pattern, v1) && !asked[route.Name] {

@@ -25,6 +25,8 @@ const v1 = "/api/v1"
 // routes is the whole API.
 var routes = []Route{
 	{"GET", v1 + "/openapi.yaml", "getDescription", None, 0, true, false, (*call).description},
+	{"GET", v1 + "/cluster", "getCluster", Read, 0, true, false, (*call).cluster},
+	{"POST", v1 + "/cluster/step-down", "stepDown", Admin, 0, false, false, (*call).stepDown},
 	{"GET", v1 + "/broker", "getBroker", Read, 0, false, false, (*call).broker},
 	{"GET", v1 + "/rates", "streamRates", Read, 0, false, false, (*call).rates},
 	{"GET", v1 + "/definitions", "exportDefinitions", Read, 0, false, false, (*call).exportDefinitions},

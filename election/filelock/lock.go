@@ -34,11 +34,11 @@ type Options struct {
 	Client  map[string]string
 	Console string
 	// Period is that of beats [DefaultPeriod]. A beat that isn't through after
-	// three of them ends the lock.
+	// ten of them ends the lock: disks pause for seconds now and then.
 	Period time.Duration
 	Poll   time.Duration // how often a free lock is looked for [DefaultPoll]
 	// Grace is how long a successor watches the beat of a holder that did not
-	// say goodbye [3 periods on a network file system, else none].
+	// say goodbye [10 periods on a network file system, else none].
 	Grace  time.Duration
 	Logger *slog.Logger
 }
@@ -173,7 +173,7 @@ func (l *Locker) try(ctx context.Context) (_ *Lock, err error) {
 func (l *Locker) quiet(ctx context.Context, f *os.File, last Holder) (bool, error) {
 	grace := l.o.Grace
 	if grace == 0 && overNetwork(f) {
-		grace = 3 * l.o.Period
+		grace = l.patience()
 	}
 	if grace == 0 {
 		return true, nil
@@ -206,7 +206,8 @@ func (l *Locker) hold(f *os.File, epoch uint64) (*Lock, error) {
 	return k, nil
 }
 
-func (l *Locker) patience() time.Duration { return 3 * l.o.Period }
+// patience is how long a beat may take.
+func (l *Locker) patience() time.Duration { return 10 * l.o.Period }
 
 // Lock is held until Release or until it is lost.
 type Lock struct {
