@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"time"
 )
 
 // logging is the broker's log and the knobs that a reload turns.
@@ -24,9 +26,22 @@ func newLogging(w io.Writer, format, level string) (*logging, error) {
 	if l.text {
 		l.Logger = slog.New(slog.NewTextHandler(w, options))
 	} else {
+		options.ReplaceAttr = spell
 		l.Logger = slog.New(slog.NewJSONHandler(w, options))
 	}
 	return l, nil
+}
+
+// spell writes durations and addresses in JSON as they are in a text: "1.5s"
+// and "127.0.0.1:61613", not nanoseconds and an object of the address's parts.
+func spell(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case time.Duration:
+		a.Value = slog.StringValue(v.String())
+	case net.Addr:
+		a.Value = slog.StringValue(v.String())
+	}
+	return a
 }
 
 func (l *logging) setLevel(level string) error {
