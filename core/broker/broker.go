@@ -142,6 +142,7 @@ type Broker struct {
 	virtuals  *virtuals
 	catalog   *catalog
 	delays    *delays
+	prepared  *prepared
 	counts    counts
 
 	mu       sync.Mutex
@@ -171,6 +172,8 @@ func Open(o Options) (*Broker, error) {
 	b.delays = newDelays(b)
 	b.machine.addPart(b.delays)
 	b.machine.addPart(&pauses{b})
+	b.prepared = newPrepared(b)
+	b.machine.addPart(b.prepared)
 	b.queues.init()
 	b.shares.init()
 	b.flow.b = b

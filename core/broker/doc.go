@@ -16,7 +16,7 @@
 // # Lock order
 //
 // registry.mu or shares.mu, then Queue.mu or Subscriber.mu, then Consumer.mu, then what
-// Sink.Deliver takes. Transaction.mu comes before Queue.mu,
+// Sink.Deliver takes. Transaction.mu and prepared.mu come before Queue.mu,
 // flow.mu before Subscriber.mu. Session.mu, rights.mu and patternConsumer.mu are
 // leaves. The store's Commit may be called under none of them. Sinks are called under Consumer.mu
 // (Deliver) or none (Resume, Closed). The exceptions are schedules.order
