@@ -20,7 +20,7 @@ var program harness.Program
 func TestMain(m *testing.M) { os.Exit(harness.Run(m, &program)) }
 
 // featureCount is how many lines the program Features prints.
-const featureCount = 34
+const featureCount = 35
 
 func TestActiveMQ5Client(t *testing.T) { runFeatures(t, "pom5.xml", nil) }
 

@@ -34,6 +34,7 @@ type conn struct {
 	consumers map[consumerKey]*consumer
 	producers map[producerKey]*producer
 	local     map[int64]*transaction
+	branches  map[string]*transaction // of XA, by xidName
 	held      holdback
 	nowMs     int64 // when the input being worked on was read
 
@@ -163,7 +164,7 @@ func (c *conn) closeSession() {
 	c.session.Close()
 	c.front.leave(c.client.connection, c)
 	c.session = nil
-	c.sessions, c.consumers, c.producers, c.local = nil, nil, nil, nil
+	c.sessions, c.consumers, c.producers, c.local, c.branches = nil, nil, nil, nil, nil
 	c.state = min(c.state, stateNegotiated)
 }
 

@@ -3,6 +3,7 @@ package openwire
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -207,7 +208,6 @@ func TestARollbackLeavesDeliveriesWithTheClient(t *testing.T) {
 	c.ask(&wire.RemoveInfo{ObjectID: c.consumer(1), LastDeliveredSequenceID: lastUnknown})
 	c.consume(2, q, 10)
 	c.none()
-	c.refused(&wire.TransactionInfo{TransactionID: &wire.XATransactionID{}, Type: txPrepare}, classXA)
 }
 
 func TestATransactionInWhichASendFailedIsRolledBack(t *testing.T) {
@@ -404,4 +404,102 @@ func TestABodyThatInflatesWithoutEndIsNotRead(t *testing.T) {
 	if b, err := inflate(&p); err == nil {
 		t.Errorf("inflated to %d bytes", len(b))
 	}
+}
+
+func xid(n byte) *wire.XATransactionID {
+	return &wire.XATransactionID{FormatID: 7, GlobalTransactionID: []byte{n, 2, 3}, BranchQualifier: []byte("branch")}
+}
+
+// branch takes "in" from queue a and sends "out" to queue b in an XA branch.
+func (c *peer) branch(n byte) {
+	c.t.Helper()
+	c.ask(c.text(int64(n)*10, queueNamed("a"), "in"))
+	c.consume(int64(n), queueNamed("a"), 10)
+	d := c.get("in")
+	c.ask(&wire.TransactionInfo{TransactionID: xid(n), Type: txBegin})
+	c.ask(&wire.TransactionInfo{TransactionID: xid(n), Type: txBegin}) // joins
+	out, a := c.text(int64(n)*10+1, queueNamed("b"), "out"), c.ack(ackStandard, int64(n), d, d, 1)
+	out.TransactionID, a.TransactionID = xid(n), xid(n)
+	c.ask(out)
+	c.ask(a)
+	c.ask(&wire.TransactionInfo{TransactionID: xid(n), Type: txEnd})
+}
+
+func (c *peer) result(cmd wire.Command, want int32) {
+	c.t.Helper()
+	s := c.request(cmd)
+	if r, ok := s.(*wire.IntegerResponse); !ok || r.Result != want {
+		c.t.Fatalf("%s: got %s, want %d", cmd.StructureType(), show(s), want)
+	}
+}
+
+func (c *peer) prepared() (list []string) {
+	c.t.Helper()
+	s, ok := c.request(&wire.TransactionInfo{Type: txRecover}).(*wire.DataArrayResponse)
+	if !ok || s.Data == nil {
+		c.t.Fatalf("recover: %v", s)
+	}
+	for _, x := range s.Data {
+		name, err := xidName(x.(*wire.XATransactionID))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+func TestABranchIsCommittedInTwoPhasesByAnyConnection(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.connect("c")
+	prepare := &wire.TransactionInfo{TransactionID: xid(1), Type: txPrepare}
+	c.branch(1)
+	c.refused(&wire.TransactionInfo{TransactionID: xid(1), Type: txCommitTwoPhase}, classXA)
+	c.result(prepare, xaOK)
+	c.result(prepare, xaOK) // again
+	if name, _ := xidName(xid(1)); !slices.Equal(c.prepared(), []string{name}) {
+		t.Fatalf("prepared: %q", c.prepared())
+	}
+	c.ask(&wire.RemoveInfo{ObjectID: &wire.ConnectionID{Value: wire.Text("c")}, LastDeliveredSequenceID: lastUnknown})
+	d := r.connect("d")
+	d.consume(1, queueNamed("a"), 10)
+	d.consume(2, queueNamed("b"), 10)
+	d.none()
+	d.ask(&wire.TransactionInfo{TransactionID: xid(1), Type: txCommitTwoPhase})
+	d.get("out")
+	d.none()
+	d.refused(&wire.TransactionInfo{TransactionID: xid(1), Type: txCommitTwoPhase}, classXA)
+	if list := d.prepared(); list != nil {
+		t.Errorf("still prepared: %q", list)
+	}
+}
+
+func TestARolledBackBranchLeavesItsDeliveriesWithTheClient(t *testing.T) {
+	for _, prepared := range []bool{false, true} {
+		c := newRig(t, nil).connect("c")
+		c.branch(1)
+		if prepared {
+			c.result(&wire.TransactionInfo{TransactionID: xid(1), Type: txPrepare}, xaOK)
+		}
+		c.ask(&wire.TransactionInfo{TransactionID: xid(1), Type: txRollback})
+		c.none()
+		c.ask(&wire.RemoveInfo{ObjectID: c.consumer(1), LastDeliveredSequenceID: lastUnknown})
+		c.consume(2, queueNamed("a"), 10)
+		if d := c.get("in"); d.RedeliveryCounter != 1 {
+			t.Errorf("redelivery counter %d", d.RedeliveryCounter)
+		}
+	}
+}
+
+func TestABranchInOnePhaseAndOneThatDidNothing(t *testing.T) {
+	c := newRig(t, nil).connect("c")
+	c.branch(1)
+	c.ask(&wire.TransactionInfo{TransactionID: xid(1), Type: txCommitOnePhase})
+	c.consume(2, queueNamed("b"), 10)
+	c.get("out")
+	c.ask(&wire.TransactionInfo{TransactionID: xid(2), Type: txBegin})
+	c.result(&wire.TransactionInfo{TransactionID: xid(2), Type: txPrepare}, xaReadOnly)
+	c.refused(&wire.TransactionInfo{TransactionID: xid(2), Type: txCommitTwoPhase}, classXA)
+	c.refused(&wire.TransactionInfo{TransactionID: &wire.XATransactionID{}, Type: txPrepare}, classXA)
+	c.refused(&wire.TransactionInfo{TransactionID: xid(3), Type: txPrepare}, classXA)
 }

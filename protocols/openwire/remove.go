@@ -55,6 +55,12 @@ func (c *conn) removeConnection(x *wire.RemoveInfo) (answered bool, err error) {
 		delete(c.local, key)
 		c.rollback(t)
 	}
+	for name, t := range c.branches {
+		delete(c.branches, name)
+		if !t.prepared {
+			c.rollback(t)
+		}
+	}
 	for key, r := range c.consumers {
 		delete(c.consumers, key)
 		c.closeConsumer(r, x.LastDeliveredSequenceID)

@@ -17,15 +17,28 @@ const (
 	txEnd            = 7
 )
 
-// transaction is a local transaction of the connection.
+// transaction is a local transaction of the connection, or an XA branch.
 type transaction struct {
-	core   *broker.Transaction
-	failed error // it can only be rolled back
-	acks   []txAck
-	// of its commit
+	core     *broker.Transaction
+	failed   error // it can only be rolled back
+	prepared bool
+	acks     []txAck
+
+	// Of the command that ends or prepares it; guarded by conn.mu.
 	commandID int32
 	asked     bool
+	how       txEnding
 }
+
+// txEnding is what is done with a transaction.
+type txEnding uint8
+
+const (
+	localCommit txEnding = iota
+	xaPrepare
+	xaCommit
+	xaRollback
+)
 
 // txAck counts what a transaction acknowledges of a consumer.
 type txAck struct {
@@ -66,24 +79,30 @@ func (c *conn) transactionOf(x wire.TransactionID) (*transaction, error) {
 		}
 		return nil, refuse(classJMS, "transaction %d is not open", id.Value)
 	}
-	return nil, errXA
+	if id, ok := x.(*wire.XATransactionID); ok {
+		name, err := xidName(id)
+		if err != nil {
+			return nil, err
+		}
+		if t := c.branches[name]; t != nil && !t.prepared {
+			return t, nil
+		}
+	}
+	return nil, xaError(xaErrUnknown, "the transaction is not open on this connection")
 }
-
-var errXA = refuse(classXA, "this broker does not offer XA transactions; use local ones. xaErrorCode:-3")
 
 // transaction carries out a TransactionInfo.
 func (c *conn) transaction(x *wire.TransactionInfo) (answered bool, err error) {
-	if x.Type == txRecover { // nothing is ever prepared
-		if x.ResponseRequired {
-			list := &wire.DataArrayResponse{Data: []wire.Structure{}}
-			list.CorrelationID = x.CommandID
-			c.post(list)
-		}
+	if x.Type == txRecover {
+		c.recover(&x.BaseCommand)
 		return true, nil
+	}
+	if branch, ok := x.TransactionID.(*wire.XATransactionID); ok {
+		return c.global(branch, x)
 	}
 	id, ok := x.TransactionID.(*wire.LocalTransactionID)
 	if !ok {
-		return false, errXA
+		return false, refuse(classState, "TransactionInfo has no transaction id")
 	}
 	if x.Type == txBegin {
 		return false, c.begin(id)
@@ -130,16 +149,7 @@ func (c *conn) commit(t *transaction, base *wire.BaseCommand) (answered bool, er
 		c.rollback(t)
 		return false, refuse(classRolledBack, "the transaction was rolled back, because something in it failed: %v", t.failed)
 	}
-	t.commandID, t.asked = base.CommandID, base.ResponseRequired
-	c.mu.Lock()
-	c.commits++
-	n := c.commits
-	if c.committing == nil {
-		c.committing = make(map[uint64]*transaction)
-	}
-	c.committing[n] = t
-	c.unfinished++
-	c.mu.Unlock()
+	n := c.startsEnding(t, base, localCommit)
 	c.perform(heldOp{commit: t.core, token: tokenCommit | n})
 	for _, a := range t.acks {
 		a.consumer.credit.settle(a.n)
@@ -148,19 +158,49 @@ func (c *conn) commit(t *transaction, base *wire.BaseCommand) (answered bool, er
 	return true, nil
 }
 
-// committed tells the client what became of a commit. c.mu is held.
+// startsEnding notes what is done with t, and returns the number of its token.
+func (c *conn) startsEnding(t *transaction, base *wire.BaseCommand, how txEnding) (n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.commandID, t.asked, t.how = base.CommandID, base.ResponseRequired, how
+	c.commits++
+	if c.committing == nil {
+		c.committing = make(map[uint64]*transaction)
+	}
+	c.committing[c.commits] = t
+	c.unfinished++
+	return c.commits
+}
+
+// notEnding takes back what startsEnding noted: nothing was begun.
+func (c *conn) notEnding(n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.committing, n)
+	c.unfinished--
+}
+
+// committed tells the client what became of what startsEnding noted. c.mu is held.
 func (c *conn) committed(n uint64, err error) {
 	t := c.committing[n]
 	delete(c.committing, n)
 	c.unfinished--
-	for _, a := range t.acks {
-		a.consumer.given.settleOf(t, err != nil)
+	if t.how != xaPrepare {
+		for _, a := range t.acks {
+			a.consumer.given.settleOf(t, err != nil || t.how == xaRollback)
+		}
 	}
 	switch {
+	case err != nil && t.how == localCommit:
+		c.queueFailure(t.commandID, t.asked, &exception{class: classRolledBack, text: toException(err).text})
 	case err != nil:
-		e := toException(err)
-		c.queueFailure(t.commandID, t.asked, &exception{class: classRolledBack, text: e.text})
-	case t.asked:
+		c.queueFailure(t.commandID, t.asked, toException(xaError(xaErrResource, "%v", err)))
+	case !t.asked:
+	case t.how == xaPrepare:
+		x := &wire.IntegerResponse{Result: xaOK}
+		x.CorrelationID = t.commandID
+		c.queue(outItem{structure: x})
+	default:
 		c.queue(outItem{structure: &wire.Response{CorrelationID: t.commandID}})
 	}
 }

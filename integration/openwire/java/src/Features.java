@@ -5,9 +5,13 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import javax.jms.*;
+import javax.transaction.xa.XAException;
+import javax.transaction.xa.XAResource;
+import javax.transaction.xa.Xid;
 import org.apache.activemq.ActiveMQConnection;
 import org.apache.activemq.ActiveMQConnectionFactory;
 import org.apache.activemq.ActiveMQSession;
+import org.apache.activemq.ActiveMQXAConnectionFactory;
 import org.apache.activemq.command.ActiveMQQueue;
 
 /** Plain JMS programs against a broker: a line "ok name" for each that works. */
@@ -65,6 +69,7 @@ public final class Features {
         feature("virtual topic", this::virtualTopic);
         feature("no local", this::noLocal);
         feature("recover", this::recover);
+        feature("XA", this::xa);
     }
 
     private void feature(String name, Feature f) {
@@ -750,6 +755,82 @@ public final class Features {
             equal(((TextMessage) m).getText(), "2");
             equal(m.getJMSRedelivered(), true);
             m.acknowledge();
+        }
+    }
+
+    private static final class Branch implements Xid {
+        private final byte[] global;
+
+        private Branch(String name) {
+            global = name.getBytes();
+        }
+
+        public int getFormatId() {
+            return 42;
+        }
+
+        public byte[] getGlobalTransactionId() {
+            return global;
+        }
+
+        public byte[] getBranchQualifier() {
+            return new byte[] {1};
+        }
+    }
+
+    private void xa() throws Exception {
+        ActiveMQXAConnectionFactory f = new ActiveMQXAConnectionFactory(url);
+        String n = name();
+        try (XAConnection c = f.createXAConnection()) {
+            c.start();
+            XASession s = c.createXASession();
+            XAResource r = s.getXAResource();
+            Queue q = s.createQueue(n);
+            MessageProducer p = s.createProducer(q);
+            for (String name : new String[] {"rolled back", "one phase", "two phases", "left"}) {
+                Xid x = new Branch(n + name);
+                r.start(x, XAResource.TMNOFLAGS);
+                p.send(s.createTextMessage(name));
+                r.end(x, XAResource.TMSUCCESS);
+                switch (name) {
+                    case "rolled back":
+                        equal(r.prepare(x), XAResource.XA_OK);
+                        r.rollback(x);
+                        break;
+                    case "one phase":
+                        r.commit(x, true);
+                        break;
+                    case "two phases":
+                        equal(r.prepare(x), XAResource.XA_OK);
+                        r.commit(x, false);
+                        break;
+                    default:
+                        equal(r.prepare(x), XAResource.XA_OK);
+                }
+            }
+            try {
+                r.commit(new Branch(n + "unknown"), false);
+                check(false, "an unknown branch was committed");
+            } catch (XAException e) {
+                equal(e.errorCode, XAException.XAER_NOTA);
+            }
+        }
+        try (XAConnection c = f.createXAConnection(); Connection plain = connect("")) {
+            c.start();
+            MessageConsumer seen = plain.createSession(false, Session.AUTO_ACKNOWLEDGE).createConsumer(new ActiveMQQueue(n));
+            equal(receive(seen), "one phase");
+            equal(receive(seen), "two phases");
+            nothing(seen);
+            XAResource r = c.createXASession().getXAResource();
+            int found = 0;
+            for (Xid x : r.recover(XAResource.TMSTARTRSCAN)) {
+                if (new String(x.getGlobalTransactionId()).equals(n + "left")) {
+                    r.commit(x, false);
+                    found++;
+                }
+            }
+            equal(found, 1);
+            equal(receive(seen), "left");
         }
     }
 }
