@@ -76,7 +76,7 @@ func (p prefixes) resolve(address string, unqualified message.Kind) (d message.D
 		d = message.Topic(name)
 	} else if name, ok := strings.CutPrefix(address, p.queue); ok && p.queue != "" {
 		d = message.Queue(name)
-	} else if d, err = message.ParseDestination(address, unqualified); err != nil {
+	} else if d, err = message.ParseDestination(literal(address), unqualified); err != nil {
 		return d, "", fmt.Errorf("address %q: %w: %s", clip(address), err, addressAdvice)
 	}
 	d, options = d.CutOptions()
@@ -84,6 +84,15 @@ func (p prefixes) resolve(address string, unqualified message.Kind) (d message.D
 		return message.Destination{}, "", fmt.Errorf("address %q: %w: %s", clip(address), err, addressAdvice)
 	}
 	return d, options, nil
+}
+
+// literal keeps the commas of an address without prefix: they are part of a
+// name then. Elsewhere they list destinations, so that they are written as %2C.
+func literal(address string) string {
+	if strings.IndexByte(address, ',') < 0 || strings.Contains(address, "://") {
+		return address
+	}
+	return strings.ReplaceAll(address, ",", "%2C")
 }
 
 // address spells d for clients, so that sending there works.

@@ -82,16 +82,16 @@ var outcomes = []string{"amqp:accepted:list", "amqp:rejected:list", "amqp:releas
 // attachTarget makes the link one on which the client sends.
 func (l *link) attachTarget(a *attach, answer *attach) error {
 	c := l.sess.conn
-	l.second = a.rcvSettleMode == 1
+	l.second = a.rcvSettleMode == 1 && a.target.coordinator == nil
+	if !l.second {
+		answer.rcvSettleMode = 0
+	}
 	if a.initialDeliveryCount.ok {
 		l.deliveryCount.Store(a.initialDeliveryCount.value)
 		l.limit.Store(a.initialDeliveryCount.value)
 	}
 	answer.source, answer.target = a.source, a.target
 	answer.maxMessageSize = uint64(c.set.message)
-	// Settling first is what the broker does: the publisher learns the outcome
-	// and that it is final at once.
-	l.second, answer.rcvSettleMode = false, 0
 	if contains(a.desiredCapabilities, "DELAYED_DELIVERY") {
 		answer.offeredCapabilities = []string{"DELAYED_DELIVERY"}
 	}
@@ -104,7 +104,7 @@ func (l *link) attachTarget(a *attach, answer *attach) error {
 	}
 	t := a.target.node
 	if t == nil {
-		return badLink(errInvalidField, "attach has no target; an anonymous sender's target has no address")
+		t = &target{expiryPolicy: "session-end"} // ActiveMQ: an anonymous relay, too
 	}
 	answered := *t
 	answer.target.node = &answered

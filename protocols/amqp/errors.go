@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
 )
 
 // Error conditions (AMQP 1.0, 2.8.15 to 2.8.18 and 4.5.8).
@@ -53,11 +54,18 @@ type fault struct {
 	scope     scope
 	condition string
 	text      string
+	field     string // that is invalid, for clients that look for it (ActiveMQ)
 }
 
 func (f *fault) Error() string { return f.text }
 
-func (f *fault) wire() *condition { return &condition{condition: f.condition, description: f.text} }
+func (f *fault) wire() *condition {
+	c := &condition{condition: f.condition, description: f.text}
+	if f.field != "" {
+		c.info = message.MapValue([]message.MapEntry{{Key: message.SymbolValue("invalid-field"), Value: message.SymbolValue(f.field)}})
+	}
+	return c
+}
 
 func faultf(s scope, name, format string, args ...any) *fault {
 	return &fault{scope: s, condition: name, text: fmt.Sprintf(format, args...)}

@@ -49,7 +49,7 @@ const (
 	maxHeldBytes     = 1 << 20
 	maxReplyBytes    = 1 << 20 // frames that the client has not read
 	maxPublishing    = 1 << 16 // deliveries that the broker has not completed
-	generationBits   = 15
+	generationBits   = 14
 	topUpPerThousand = 300 // credit left, of a thousand, at which it is renewed
 )
 

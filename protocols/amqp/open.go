@@ -34,6 +34,9 @@ func (c *conn) handleOpen(d *decoder) error {
 		if broker.CodeOf(err) == broker.CodeInternal {
 			c.log.Error("connect failed", "err", err)
 		}
+		if broker.CodeOf(err) == broker.CodeExists {
+			f.field = "container-id"
+		}
 		return c.refuseOpen(f)
 	}
 	c.session, c.stage = session, stageRunning

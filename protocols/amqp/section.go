@@ -28,7 +28,7 @@ var sectionNames = map[string]uint64{
 
 var (
 	errSections = errors.New("sections of the message are not in their order")
-	errNoBody   = errors.New("message has no body section")
+	errEmpty    = errors.New("message has no sections")
 )
 
 // sectionCode reads the descriptor of a section.
@@ -129,8 +129,8 @@ func envelopeOf(p []byte, e *message.Envelope, f *ingress) (payload []byte, err 
 	switch {
 	case d.err != nil:
 		return nil, d.err
-	case body == 0:
-		return nil, errNoBody
+	case len(p) == 0:
+		return nil, errEmpty // one without body is an empty message (JMS)
 	}
 	f.complete(e)
 	return payload, nil

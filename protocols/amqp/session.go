@@ -127,10 +127,12 @@ func (s *session) flowFrame() flow {
 }
 
 // tokens name deliveries to the broker: bit 63 says that the broker sent it,
-// then come the session's generation, its channel and the delivery id.
+// bit 62 that the client settles it first, then come the session's generation,
+// its channel and the delivery id.
 const (
-	noToken   = ^uint64(0)
-	tokenSent = 1 << 63
+	noToken     = ^uint64(0)
+	tokenSent   = 1 << 63
+	tokenSecond = 1 << 62
 )
 
 func (s *session) token(id uint32) uint64 {

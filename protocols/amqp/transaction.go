@@ -126,7 +126,7 @@ func (l *link) answer(id uint32, st *state) {
 	c := l.sess.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.postDisposition(outItem{role: true, settled: true, sess: l.sess, from: id, to: id, state: st})
+	c.postDisposition(outItem{role: true, settled: !l.second, sess: l.sess, from: id, to: id, state: st})
 }
 
 // answerIn tells the outcome of a delivery in a transaction, which is final if

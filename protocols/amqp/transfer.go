@@ -136,7 +136,9 @@ func (l *link) deliver(p *incomplete, whole []byte) error {
 	}
 	token := noToken
 	if !p.settled {
-		token = l.sess.token(p.id)
+		if token = l.sess.token(p.id); l.second {
+			token |= tokenSecond
+		}
 		c.mu.Lock()
 		if c.publishing++; c.publishing >= maxPublishing {
 			c.pressure.Store(true)
@@ -159,7 +161,9 @@ func (l *link) reject(p *incomplete, err error) error {
 	c.front.metrics.errors.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.postDisposition(outItem{role: true, settled: true, sess: l.sess, from: p.id, to: p.id, state: &state{kind: stateRejected, err: f.wire()}})
+	c.postDisposition(outItem{
+		role: true, settled: !l.second, sess: l.sess, from: p.id, to: p.id, state: &state{kind: stateRejected, err: f.wire()},
+	})
 	return nil
 }
 
@@ -223,7 +227,7 @@ func (c *conn) Complete(token uint64, err error) {
 	if s == nil {
 		return
 	}
-	it := outItem{role: !sent, settled: true, sess: s, from: id, to: id}
+	it := outItem{role: !sent, settled: token&tokenSecond == 0, sess: s, from: id, to: id}
 	if err != nil {
 		c.front.metrics.errors.Add(1)
 		it.state = &state{kind: stateRejected, err: toFault(err, endsDelivery).wire()}
