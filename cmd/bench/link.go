@@ -43,6 +43,7 @@ type link struct {
 	limit   int           // of buf
 	replies chan struct{} // one per control request
 	leaving atomic.Bool   // the end of the stream is no error any more
+	answers []byte        // of the read that is being parsed
 }
 
 // receiver is what a link's reader feeds. All calls come from that goroutine.
@@ -119,11 +120,30 @@ func (l *link) parse(b []byte, e *event, r receiver, now int64) (int, error) {
 			break
 		}
 		at += n
+		if e.answers {
+			l.answers = append(l.answers, e.answer, 2, byte(e.id>>8), byte(e.id))
+		}
 		if err := l.dispatch(e, r, now); err != nil {
 			return at, err
 		}
 	}
+	if err := l.answer(); err != nil {
+		return at, err
+	}
 	return at, r.flush(now)
+}
+
+// answer writes what the packets of a read ask for.
+func (l *link) answer() error {
+	if len(l.answers) == 0 {
+		return nil
+	}
+	_, err := l.conn.Write(l.answers)
+	l.answers = l.answers[:0]
+	if err != nil && !l.leaving.Load() {
+		return fmt.Errorf("answer: %w", err)
+	}
+	return nil
 }
 
 func (l *link) dispatch(e *event, r receiver, now int64) error {

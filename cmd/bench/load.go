@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -152,6 +153,9 @@ func (l *load) connectPublisher(p *publisher, i int) error {
 		confirm:     l.s.window > 0,
 		headers:     l.s.sendHeaders,
 	}, maxBatch)
+	if err == nil && p.frames.idAt > 0 {
+		p.ticks = make([]atomic.Int64, 1<<16)
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
@@ -93,6 +94,12 @@ type event struct {
 	kind eventKind
 	body []byte
 	ack  []byte // the delivery's name, as appendAck wants it
+
+	// Of protocols that number messages: a confirmation is known by id alone.
+	id       uint16
+	numbered bool
+	answers  bool // the packet is answered at once: by answer, and id
+	answer   byte
 }
 
 // frames is a batch of equal frames in one buffer: what is written is a prefix
@@ -104,6 +111,9 @@ type frames struct {
 	// confirmAt is where the stamp goes once more, as the name under which
 	// the broker confirms the message; 0 is nowhere.
 	confirmAt int
+	// idAt is where a message's number goes, for protocols that confirm by
+	// number; 0 is nowhere.
+	idAt int
 }
 
 // newFrames repeats frame n times.
@@ -123,7 +133,13 @@ func (f *frames) mark(i int, s stamp) {
 	if f.confirmAt > 0 {
 		copy(f.buf[at+f.confirmAt:], body)
 	}
+	if f.idAt > 0 {
+		binary.BigEndian.PutUint16(f.buf[at+f.idAt:], numberOf(s.seq))
+	}
 }
+
+// numberOf is the number of a publisher's message: 1 to 65,535, again and again.
+func numberOf(seq uint32) uint16 { return uint16(seq%0xffff) + 1 }
 
 // first returns the bytes of the first n frames.
 func (f *frames) first(n int) []byte { return f.buf[:n*f.size] }
@@ -135,6 +151,14 @@ func protocols() map[string]protocol {
 		// 1.1 names deliveries by two headers instead of one: worth
 		// comparing where a broker must look them up.
 		"stomp11": stompProtocol{accept: "1.1"},
+		// The QoS is the whole run's, and part of the name.
+		"mqtt":           mqttProtocol{level: 4},
+		"mqtt-q1":        mqttProtocol{level: 4, qos: 1},
+		"mqtt-q2":        mqttProtocol{level: 4, qos: 2},
+		"mqtt-q1-stored": mqttProtocol{level: 4, qos: 1, stored: true},
+		"mqtt-q2-stored": mqttProtocol{level: 4, qos: 2, stored: true},
+		"mqtt5":          mqttProtocol{level: 5},
+		"mqtt5-q1":       mqttProtocol{level: 5, qos: 1},
 	}
 }
 

@@ -24,7 +24,8 @@ type publisher struct {
 	index  int
 	run    uint16
 	frames *frames
-	window int64 // unconfirmed messages, 0 = no confirmations
+	ticks  []atomic.Int64 // when each number was sent, where messages are confirmed by number
+	window int64          // unconfirmed messages, 0 = no confirmations
 	rate   float64
 	clock  clock
 	// behind counts the messages of this publisher's destination that are
@@ -53,15 +54,31 @@ func (p *publisher) receive(e *event, now int64) error {
 	if e.kind != eventConfirm {
 		return fmt.Errorf("publisher %d was sent a message", p.index)
 	}
+	if e.numbered {
+		p.confirm(p.ticks[e.id].Load(), now)
+		return nil
+	}
 	s, err := readStamp(e.body)
 	if err != nil || s.run != p.run || int(s.producer) != p.index {
 		return fmt.Errorf("publisher %d got a confirmation that is not its own: %q", p.index, e.body)
 	}
+	p.confirm(s.ticks, now)
+	return nil
+}
+
+func (p *publisher) confirm(sent, now int64) {
 	if !p.quiet.Load() {
-		p.confirms.record(now - s.ticks)
+		p.confirms.record(now - sent)
 	}
 	p.confirmed.Store(p.confirmed.Load() + 1)
-	return nil
+}
+
+// mark stamps frame i.
+func (p *publisher) mark(i int, s stamp) {
+	p.frames.mark(i, s)
+	if p.ticks != nil {
+		p.ticks[numberOf(s.seq)].Store(s.ticks)
+	}
 }
 
 // flush lets the writer go on: once per read, so that it writes as many
@@ -170,7 +187,7 @@ func (p *publisher) markNow(n, count int64) {
 	s := stamp{run: p.run, producer: uint16(p.index), ticks: p.clock.ticks()}
 	for i := range count {
 		s.seq = uint32(n + i)
-		p.frames.mark(int(i), s)
+		p.mark(int(i), s)
 	}
 }
 
@@ -184,7 +201,7 @@ func (p *publisher) markDue(table *pace, n, row, count int64) int64 {
 	s := stamp{run: p.run, producer: uint16(p.index)}
 	for i := range count {
 		s.seq, s.ticks = uint32(n+i), table.due(row+i)
-		p.frames.mark(int(i), s)
+		p.mark(int(i), s)
 		if !p.quiet.Load() {
 			p.lagged.record(now - s.ticks)
 		}
