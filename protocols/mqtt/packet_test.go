@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -321,7 +322,8 @@ func FuzzConversation(f *testing.F) {
 		written := make(chan struct{})
 		go func() {
 			defer close(written)
-			_, _ = c.conn.Write(append(bytes.Clone(b), 0, 0, 0, 0, 0)) // the broker may close before it has read all
+			_, _ = c.conn.Write(b) // the broker may close before it has read all
+			_ = c.conn.(*net.TCPConn).CloseWrite()
 		}()
 		_ = c.conn.SetReadDeadline(time.Now().Add(testWait))
 		_, _ = io.Copy(io.Discard, c.conn)
