@@ -80,7 +80,8 @@ func fit(first, last uint64, mark pages.Mark, intent uint64) error {
 }
 
 // replay applies the log behind from. A checkpoint that was begun at intent
-// comes first, others on the way keep memory bounded.
+// comes first, others on the way keep memory bounded. The last of them is
+// written when the store serves already.
 func (s *Store) replay(from, intent uint64) error {
 	for last := s.log.Last().Index; from < last; {
 		at, size, due, err := s.replayPart(from, intent)
@@ -88,11 +89,13 @@ func (s *Store) replay(from, intent uint64) error {
 			return fmt.Errorf("replay the log: %w", err)
 		}
 		s.replayed += size
-		if due {
-			s.freeze(at, s.logged())
+		if due && s.cp.pending != nil {
 			if err := s.writePending(); err != nil && !errors.Is(err, pages.ErrNoSpace) {
 				return err
 			}
+		}
+		if due && s.cp.pending == nil {
+			s.freeze(at, s.logged())
 		}
 		from, intent = at.Index, 0
 	}
@@ -115,7 +118,7 @@ func (s *Store) replayPart(from, intent uint64) (at log.Position, size int64, du
 			s.machine.Apply(&ops[i])
 		}
 		size += int64(len(rec))
-		if intent == 0 && index > end && size >= s.o.CheckpointBytes && s.cp.pending == nil {
+		if intent == 0 && index > end && size >= s.o.CheckpointBytes && !s.cp.noSpace.Load() {
 			// A checkpoint stands at the end of a frame, if a record ends there.
 			if at, err = s.log.BoundaryAt(index); err != nil {
 				return err

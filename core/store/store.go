@@ -186,7 +186,7 @@ func (s *Store) open() (err error) {
 
 // Start begins to serve requests.
 func (s *Store) Start() {
-	if s.cp.pending != nil { // the disk had no room for it
+	if s.cp.pending != nil { // of the replay
 		s.writeInBackground()
 	}
 	s.loops.Go(s.writeLoop)
