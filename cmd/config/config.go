@@ -66,7 +66,7 @@ type Limits struct {
 
 // Memory is the process's.
 type Memory struct {
-	Limit Size `key:"limit" doc:"memory that the Go runtime aims to stay under; 0 takes 80 % of the container's limit, if it has one"`
+	Limit Size `key:"limit" doc:"memory that the Go runtime aims to stay under; 0: twice store.memory and 64MiB, more if more is needed, at most 80 % of the container's limit"`
 }
 
 // Security says who is served. Without users, certificateUser and jwt.keys

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/entrepot-mq/entrepot/cmd/config"
 )
@@ -32,6 +35,51 @@ func (p *program) limitMemory(configured config.Size) (limit int64, origin strin
 	}
 	debug.SetMemoryLimit(limit)
 	return limit, origin
+}
+
+// headroom bounds what the process takes beyond what it uses. By itself the
+// runtime lets the heap double before it collects: with a deep backlog, whose
+// head and tail fill store.memory, most of that would be messages that nobody
+// needs any more.
+type headroom struct {
+	floor   int64 // bytes that the runtime may always take
+	ceiling int64 // bytes that it should never take, 0 for none
+}
+
+// headroomFor returns the headroom of a broker with so much memory for
+// messages. A limit that the operator chose is left alone: false.
+func headroomFor(messages config.Size, limit int64, origin string) (headroom, bool) {
+	return headroom{floor: 2*int64(messages) + slack, ceiling: limit}, limit == 0 || origin == "container"
+}
+
+const (
+	slack         = 64 << 20 // what a broker without messages and connections never needs
+	adjustedEvery = time.Second
+)
+
+// limit is the memory limit while inUse bytes are in use. It stays well above:
+// a collector that is always at its limit would do nothing else.
+func (h headroom) limit(inUse int64) int64 {
+	return lower(max(h.floor, inUse+inUse/2+slack), h.ceiling)
+}
+
+// keep adjusts the runtime's limit until ctx ends.
+func (h headroom) keep(ctx context.Context) {
+	tick := time.NewTicker(adjustedEvery)
+	defer tick.Stop()
+	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	for last := int64(0); ; {
+		metrics.Read(used)
+		if limit := h.limit(int64(used[0].Value.Uint64() + used[1].Value.Uint64())); limit != last {
+			debug.SetMemoryLimit(limit)
+			last = limit
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // cgroupLimit returns the memory limit in bytes of the control group that the

@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,14 @@ func (p *program) serve(ctx context.Context, load func() (*config.Loaded, error)
 	if err != nil {
 		return err
 	}
-	p.prepare(cfg, log)
+	room, adjust := p.prepare(cfg, log)
+	if adjust {
+		ctx, stop := context.WithCancel(ctx)
+		var keeper sync.WaitGroup
+		keeper.Go(func() { room.keep(ctx) })
+		defer keeper.Wait()
+		defer stop()
+	}
 	// From here on a signal waits until the broker stands: a start that is cut
 	// off in the middle of a recovery would only have to begin again.
 	signals := make(chan os.Signal, 8)
@@ -69,15 +77,17 @@ func (p *program) serve(ctx context.Context, load func() (*config.Loaded, error)
 	return s.run(ctx)
 }
 
-// prepare sets what concerns the whole process, and warns of what will hurt.
-func (p *program) prepare(cfg *config.Loaded, log *logging) {
+// prepare sets what concerns the whole process, and warns of what will hurt. It
+// returns the headroom to be kept, if any is.
+func (p *program) prepare(cfg *config.Loaded, log *logging) (room headroom, adjust bool) {
 	for _, w := range cfg.Warnings {
 		log.Warn("the environment looks odd", "warning", w)
 	}
 	if cfg.Security.AllowRemote && !cfg.Security.Authenticates() {
 		log.Warn("clients on other machines are served, and nobody has to authenticate", "key", "security.allowRemote")
 	}
-	if limit, origin := p.limitMemory(cfg.Memory.Limit); limit > 0 {
+	limit, origin := p.limitMemory(cfg.Memory.Limit)
+	if limit > 0 {
 		log.Info("memory limit", "bytes", limit, "origin", origin)
 	}
 	const spare = 200 // descriptors for the store, the console and the rest
@@ -85,6 +95,7 @@ func (p *program) prepare(cfg *config.Loaded, log *logging) {
 		log.Warn("fewer files may be open than connections are allowed",
 			"open_files", most, "connections", cfg.Limits.Connections, "advice", "raise the limit (ulimit -n, LimitNOFILE=) or lower limits.connections")
 	}
+	return headroomFor(cfg.Store.Memory, limit, origin)
 }
 
 // service is a node and the operator's signals.
