@@ -55,6 +55,7 @@ func (m *machine) Apply(op *store.Op) {
 		}
 	case store.OpUnsubscribe:
 		m.unsubscribe(op.Queue)
+	case store.OpBarrier: // of the group, not of its state
 	case store.OpState:
 		if p := m.parts[op.N]; p != nil {
 			p.apply(op.Data)

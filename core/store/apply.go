@@ -10,6 +10,12 @@ func (s *Store) applyLoop() {
 }
 
 func (s *Store) applyBatch(b *batch) {
+	if s.group != nil {
+		if err := s.awaitQuorum(b); err != nil {
+			s.refuseBatch(b, err)
+			return
+		}
+	}
 	for i := range b.reqs {
 		if r := &b.reqs[i]; r.Err == nil {
 			s.apply(r)
@@ -36,4 +42,14 @@ func (s *Store) apply(r *Request) {
 	for i := range r.Ops {
 		s.machine.Apply(&r.Ops[i])
 	}
+}
+
+// refuseBatch completes what a leader that was deposed can't promise any more.
+func (s *Store) refuseBatch(b *batch, err error) {
+	b.refuse(err)
+	for i := range b.reqs {
+		b.reqs[i].complete(b.reqs[i].Err)
+		b.reqs[i] = Request{}
+	}
+	s.waiting.Add(-b.size)
 }

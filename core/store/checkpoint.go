@@ -139,7 +139,7 @@ func (s *Store) writeCheckpoint(c *checkpoint) error {
 		return fmt.Errorf("complete the checkpoint at %d: %w", c.pos.Index, err)
 	}
 	c.frozen.Written()
-	s.log.Release(c.pos.Index)
+	s.release(c.pos.Index)
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (s *Store) writeLoop() {
 func (s *Store) take(b *batch) (sync, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.urgent && !s.syncDue && !s.closing {
+	for !s.urgent && !s.syncDue && !s.closing || s.heldBack() && !s.closing {
 		s.wake.Wait()
 	}
 	if len(s.pending) == 0 && !s.syncDue {
@@ -110,7 +110,11 @@ func (s *Store) write(b *batch, sync bool) {
 		sync = sync || r.Err == nil && r.Durability == Synced
 	}
 	err := s.Failed()
-	if err == nil {
+	switch {
+	case err != nil:
+	case s.group != nil:
+		err = s.writeInGroup(b, sync)
+	default:
 		err = s.commit(b, sync)
 	}
 	if err != nil {

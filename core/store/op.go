@@ -36,11 +36,14 @@ const (
 	OpTransient
 	// OpState is for part N of the machine: Data says what changes there.
 	OpState
+	// OpBarrier begins a group leader's epoch. It changes nothing.
+	OpBarrier
 )
 
 var opNames = [...]string{
 	OpPublish: "publish", OpAck: "ack", OpAttempt: "attempt", OpCreate: "create", OpDelete: "delete",
 	OpSubscribe: "subscribe", OpUnsubscribe: "unsubscribe", OpTransient: "transient", OpState: "state",
+	OpBarrier: "barrier",
 }
 
 // String returns the kind's name as `entrepot store dump` shows it.
@@ -76,7 +79,7 @@ func (o *Op) storesMessage() bool {
 		return true
 	case OpState:
 		return len(o.Data) > smallState
-	case OpAck, OpAttempt, OpCreate, OpDelete, OpUnsubscribe, OpTransient:
+	case OpAck, OpAttempt, OpCreate, OpDelete, OpUnsubscribe, OpTransient, OpBarrier:
 	}
 	return false
 }
@@ -99,7 +102,7 @@ var ErrOp = errors.New("malformed record")
 // Format of a record: its ops one after another. An op is its kind (one
 // byte), then for publish: uvarint length and the message's raw bytes; ack
 // and attempt: uvarint queue, position and N; delete, unsubscribe: uvarint
-// queue; create, subscribe: uvarint length and data; state: uvarint N, uvarint
+// queue; create, subscribe, barrier: uvarint length and data; state: uvarint N, uvarint
 // length and data.
 func (o *Op) appendHead(b []byte) []byte {
 	b = append(b, byte(o.Kind))
@@ -117,6 +120,9 @@ func (o *Op) appendHead(b []byte) []byte {
 		b = append(b, o.Data...)
 	case OpState:
 		b = binary.AppendUvarint(b, uint64(o.N))
+		b = binary.AppendUvarint(b, uint64(len(o.Data)))
+		b = append(b, o.Data...)
+	case OpBarrier:
 		b = binary.AppendUvarint(b, uint64(len(o.Data)))
 		b = append(b, o.Data...)
 	case OpTransient:
@@ -181,7 +187,7 @@ func (r *opReader) next() (Op, error) {
 		op.Queue, op.Pos, op.N = r.uvarint(), r.uvarint(), r.uint32()
 	case OpDelete, OpUnsubscribe:
 		op.Queue = r.uvarint()
-	case OpCreate, OpSubscribe:
+	case OpCreate, OpSubscribe, OpBarrier:
 		op.Data = r.bytes()
 	case OpState:
 		op.N, op.Data = r.uint32(), r.bytes()

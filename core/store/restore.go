@@ -39,6 +39,9 @@ func (s *Store) restore() error {
 		return fmt.Errorf("load the checkpoint: %w", err)
 	}
 	s.cp.last = mark.Index
+	if s.group != nil {
+		return s.restoreFollower(mark, intent)
+	}
 	if err := s.replay(mark.Index, intent); err != nil {
 		return err
 	}

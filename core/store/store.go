@@ -61,11 +61,18 @@ type Options struct {
 	CheckpointBytes    int64         // log bytes between checkpoints at most [32 MiB]
 	CheckpointInterval time.Duration // time between checkpoints while something changes [10 s]
 	Logger             *slog.Logger
-	FS                 disk.FS              // [the real one]
-	Pages              pages.Store          // [Badger in Dir/pages]
-	OnFailure          func(error)          // told once when the store failed, on a goroutine of its own
-	pagesOptions       func(*pages.Options) // tests
-	logOptions         func(*log.Options)   // tests
+	FS                 disk.FS     // [the real one]
+	Pages              pages.Store // [Badger in Dir/pages]
+	OnFailure          func(error) // told once when the store failed, on a goroutine of its own
+	// Group makes the store a part of one: it opens as a follower (Follow, Advance) that may become the
+	// leader (Lead, Serve), instead of Start.
+	Group bool
+	// Retain is how many bytes of log are kept for followers that come back [0; in a group 256 MiB].
+	Retain int64
+	// HoldBytes is how large the log may grow for a follower that is catching up [4 times Retain].
+	HoldBytes    int64
+	pagesOptions func(*pages.Options) // tests
+	logOptions   func(*log.Options)   // tests
 }
 
 func (o Options) withDefaults() Options {
@@ -83,6 +90,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointInterval == 0 {
 		o.CheckpointInterval = 10 * time.Second
+	}
+	if o.Group && o.Retain == 0 {
+		o.Retain = 256 << 20
+	}
+	if o.HoldBytes == 0 {
+		o.HoldBytes = 4 * o.Retain
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -116,7 +129,8 @@ type Store struct {
 	head    []byte      // owned by the writer
 
 	cp       checkpointer
-	replayed int64 // bytes of records that Open applied
+	group    *group // nil if the store is on its own
+	replayed int64  // bytes of records that Open applied
 	life     context.Context
 	end      context.CancelFunc // ends life when Close begins
 	loops    sync.WaitGroup
@@ -135,6 +149,10 @@ func Open(o Options, machine Machine) (*Store, error) {
 	s.wake.L = &s.mu
 	s.company = time.AfterFunc(time.Hour, s.patienceEnds)
 	s.company.Stop()
+	if o.Group {
+		s.group = newGroup()
+		s.batches, s.free = make(chan *batch, groupBatches-2), make(chan *batch, groupBatches)
+	}
 	for range cap(s.free) {
 		s.free <- &batch{}
 	}
@@ -148,7 +166,7 @@ func Open(o Options, machine Machine) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	lo := log.Options{Dir: filepath.Join(s.o.Dir, "log"), SegmentSize: s.o.SegmentSize, Logger: s.o.Logger}
+	lo := log.Options{Dir: filepath.Join(s.o.Dir, "log"), SegmentSize: s.o.SegmentSize, Logger: s.o.Logger, Retain: s.o.Retain}
 	if s.o.logOptions != nil {
 		s.o.logOptions(&lo)
 	}
@@ -165,7 +183,7 @@ func (s *Store) open() (err error) {
 			s.pages = pages.NewMemory()
 		}
 	case s.pages == nil:
-		po := pages.Options{Dir: filepath.Join(s.o.Dir, "pages"), Logger: s.o.Logger, Apart: holdsMessages}
+		po := PagesOptions(s.o.Dir, s.o.Logger)
 		if s.o.pagesOptions != nil {
 			s.o.pagesOptions(&po)
 		}
@@ -182,6 +200,11 @@ func (s *Store) open() (err error) {
 		return errors.Join(fmt.Errorf("open the log: %w", err), s.pages.Close())
 	}
 	return nil
+}
+
+// PagesOptions are those of the page store of the data directory dir.
+func PagesOptions(dir string, logger *slog.Logger) pages.Options {
+	return pages.Options{Dir: filepath.Join(dir, "pages"), Logger: logger, Apart: holdsMessages}
 }
 
 // Start begins to serve requests.
@@ -238,7 +261,10 @@ func (s *Store) crowded() bool { return s.cp.noSpace.Load() && s.lags() }
 
 const (
 	maxWaiting = 16 << 20 // bytes of messages on their way into the log
-	maxLag     = 8        // times CheckpointBytes that may wait for a checkpoint
+	// groupBatches is how many batches of a leader are on their way to a quorum: more than one,
+	// so that the followers' disks work while this one does.
+	groupBatches = 8
+	maxLag       = 8 // times CheckpointBytes that may wait for a checkpoint
 )
 
 // Pages gives access to what is checkpointed.
@@ -259,10 +285,14 @@ func (s *Store) Close(ctx context.Context) error {
 	s.end()
 	s.company.Stop()
 	s.wake.Broadcast()
+	if s.group != nil {
+		s.Depose(ErrClosed)
+		s.group.following.Wait()
+	}
 	s.loops.Wait()
 	s.cp.wait()
 	var err error
-	if s.Failed() == nil && ctx.Err() == nil {
+	if s.Failed() == nil && ctx.Err() == nil && s.group == nil { // a group's log has what isn't committed
 		err = s.lastCheckpoint()
 	}
 	return errors.Join(err, s.log.Close(), s.pages.Close())

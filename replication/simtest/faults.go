@@ -52,7 +52,7 @@ func (w *world) nextFault() {
 	faults := []func(*node){
 		w.killNode, w.killNode, w.cutPower, w.cutPower, w.cutPowerOfAll, w.replaceDisk, w.failSync, w.freeze, w.freeze,
 		w.freezeMachine, w.isolate, w.isolate, w.cutLink, w.cutLink, w.cutFromStore, w.stopStore, w.checkpointAll, w.handOver, w.changeGroup,
-		w.lendLeader,
+		w.lendLeader, w.endLease, w.endLease,
 	}
 	faults[w.rand.IntN(len(faults))](n)
 	w.after(w.between(50*time.Millisecond, 2500*time.Millisecond), w.nextFault)
@@ -182,6 +182,35 @@ func (w *world) lendLeader(*node) {
 	}
 	w.isolate(m)
 	w.after(w.between(50*time.Millisecond, time.Second), func() { w.killNode(m) })
+}
+
+// endLease takes the lock from the master and keeps it from noticing, whatever its clock says: nothing that is confirmed may
+// depend on time.
+func (w *world) endLease(*node) {
+	m := w.god.master()
+	if m == nil {
+		return
+	}
+	w.note("the lease of %s ends, and it does not notice", m.name)
+	m.deadline += 10 * time.Second
+	w.cutFromStore(m)
+	w.store.revoke(m.lease)
+}
+
+// disturb makes faults in the moments after an election, when most can go wrong.
+func (w *world) disturb(leader *node) {
+	if w.calm || !w.chance(50) {
+		return
+	}
+	for range 1 + w.rand.IntN(3) {
+		n := leader
+		if w.chance(60) {
+			n = w.nodes[w.rand.IntN(len(w.nodes))]
+		}
+		faults := []func(*node){w.killNode, w.cutPower, w.cutLink, w.isolate, w.cutFromStore, w.freezeMachine}
+		fault := faults[w.rand.IntN(len(faults))]
+		w.after(w.between(0, 30*time.Millisecond), func() { fault(n) })
+	}
 }
 
 func (w *world) cutFromStore(n *node) {
