@@ -149,9 +149,11 @@ type Broker struct {
 	sessions map[*Session]struct{}
 	clients  map[string]*Session // by client id
 	closing  bool
+	role     role // in a group
 }
 
-// Open starts a broker on the data in o.Dir.
+// Open starts a broker on the data in o.Dir. With o.Store.Group it serves nobody: it applies what
+// its store is told, until Lead.
 func Open(o Options) (*Broker, error) {
 	o = o.withDefaults()
 	b := &Broker{
@@ -203,16 +205,7 @@ func Open(o Options) (*Broker, error) {
 	if err := b.openScratch(); err != nil {
 		return nil, errors.Join(err, b.store.Close(context.Background()))
 	}
-	b.loader.start()
-	b.upkeep.start()
-	b.slowness.start()
-	b.collector.start()
-	b.recovery.start()
-	b.store.Start()
-	b.schedules.start()
-	b.delays.start()
-	b.stored.start()
-	if err := errors.Join(b.virtuals.establish(), b.establish()); err != nil {
+	if err := b.begin(); err != nil {
 		return nil, errors.Join(err, b.Close(context.Background()))
 	}
 	return b, nil

@@ -74,8 +74,8 @@ func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
 func (b *Broker) register(s *Session) (older *Session, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closing {
-		return nil, fail(CodeUnavailable, "connect", "the broker is shutting down")
+	if err := b.refused(); err != nil {
+		return nil, err
 	}
 	if s.req.ClientID != "" {
 		older = b.clients[s.clientID]

@@ -35,8 +35,10 @@ func (u *upkeep) init(b *Broker) {
 
 func (u *upkeep) start() {
 	u.wg.Go(u.relieve)
-	u.wg.Go(u.sweep)
 }
+
+// lead starts what changes state: a follower is told.
+func (u *upkeep) lead() { u.wg.Go(u.sweep) }
 
 func (u *upkeep) end() {
 	u.ended.Do(func() { close(u.stop) })

@@ -34,7 +34,8 @@ type Leadership struct {
 // store of its own.
 type group struct {
 	reader   *log.Reader   // follower; owned by followLoop
-	lead     *Leadership   // leader; set before the writer starts
+	lead     *Leadership   // leader; set before leads, and before the writer starts
+	leads    atomic.Bool   // requests are served
 	applied  atomic.Uint64 // index of the last record applied
 	hold     atomic.Uint64 // a follower still needs what is behind it; math.MaxUint64: nobody needs anything
 	draining atomic.Bool   // the writer holds requests back
@@ -193,6 +194,7 @@ func (s *Store) Serve(l Leadership) error {
 		return err
 	}
 	g.lead = &l
+	g.leads.Store(true)
 	s.loops.Go(s.writeLoop)
 	s.loops.Go(s.applyLoop)
 	s.loops.Go(s.tickLoop)

@@ -35,6 +35,10 @@ type Request struct {
 // Commit queues r. It never blocks; r.Done is completed in the order of the
 // calls.
 func (s *Store) Commit(r Request) {
+	if s.group != nil && !s.group.leads.Load() {
+		r.complete(ErrNotLeader)
+		return
+	}
 	size := r.size()
 	s.mu.Lock()
 	if s.closing {

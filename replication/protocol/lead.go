@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/store/log"
@@ -267,4 +268,46 @@ func (n *Node) acked(m *Message, p *progress) {
 	}
 	n.advance()
 	n.ship(m.From.Node, p)
+}
+
+// Needed returns the index behind which some follower that can be reached still needs the log; math.MaxUint64 if
+// none does.
+func (n *Node) Needed() uint64 {
+	need := uint64(math.MaxUint64)
+	if !n.leads() {
+		return need
+	}
+	n.each(func(_ string, p *progress) {
+		if n.now-p.heard < n.o.Contact && p.phase == streaming {
+			need = min(need, p.mem)
+		}
+	})
+	return need
+}
+
+// FollowerStatus is what a master knows of another node.
+type FollowerStatus struct {
+	Member  election.Member
+	InSync  bool
+	Phase   string // probing, streaming, or restoring by a snapshot
+	Mem     uint64 // acknowledged, in memory and on disk
+	Durable uint64
+	Flying  int           // bytes on their way
+	Silent  time.Duration // since it last answered
+}
+
+// Followers returns what a leader knows of the others, in a fixed order.
+func (n *Node) Followers() []FollowerStatus {
+	if !n.leads() {
+		return nil
+	}
+	var out []FollowerStatus
+	n.each(func(name string, p *progress) {
+		m := election.Member{Node: name, Inc: p.member.Inc}
+		out = append(out, FollowerStatus{
+			Member: m, InSync: n.state.Config.Has(m), Phase: [...]string{"probing", "streaming", "restoring"}[p.phase],
+			Mem: p.mem, Durable: p.durable, Flying: p.flying, Silent: n.now - p.heard,
+		})
+	})
+	return out
 }
