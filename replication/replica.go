@@ -150,7 +150,12 @@ func (r *Replica) ask(ctx context.Context, fn func() error) error {
 	case err := <-answer:
 		return err
 	case <-r.life.Done():
-		return store.ErrNotLeader
+		select {
+		case err := <-answer: // fn itself ended the replica
+			return err
+		default:
+			return store.ErrNotLeader
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -160,7 +165,6 @@ func (r *Replica) ask(ctx context.Context, fn func() error) error {
 // happened, and a Leading that goes on that it came to nothing.
 func (r *Replica) HandOver(ctx context.Context, to string) error {
 	return r.ask(ctx, func() error {
-		defer r.carryOut()
 		return r.node.HandOver(election.Now(), to)
 	})
 }
@@ -168,7 +172,6 @@ func (r *Replica) HandOver(ctx context.Context, to string) error {
 // AddNode has a node join the group: it gets a copy, and becomes a voter when it has caught up. Master only.
 func (r *Replica) AddNode(ctx context.Context, name string) error {
 	return r.ask(ctx, func() error {
-		defer r.carryOut()
 		return r.node.AddNode(election.Now(), name)
 	})
 }
@@ -176,7 +179,6 @@ func (r *Replica) AddNode(ctx context.Context, name string) error {
 // RemoveNode takes a node out of the group. Master only, and not the master itself.
 func (r *Replica) RemoveNode(ctx context.Context, name string) error {
 	return r.ask(ctx, func() error {
-		defer r.carryOut()
 		return r.node.RemoveNode(election.Now(), name)
 	})
 }
