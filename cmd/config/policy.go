@@ -40,6 +40,7 @@ type DestinationPolicy struct {
 	Recovery SubscriptionRecoveryPolicy  `key:"subscriptionRecoveryPolicy"`
 
 	MessageGroups
+	Duplicates DuplicateDetection `key:"duplicateDetection"`
 	Redelivery RedeliveryPolicy   `key:"redeliveryPolicy"`
 	DeadLetter DeadLetterStrategy `key:"deadLetterStrategy"`
 }
@@ -116,6 +117,8 @@ func (d *DestinationPolicy) apply(p *policy.Policy) {
 	give(&p.CollectAfter, d.InactiveTimeoutBeforeGC)
 	d.applyTopics(p)
 	d.MessageGroups.apply(p)
+	give(&p.Duplicates.Window, d.Duplicates.Window)
+	give(&p.Duplicates.Property, d.Duplicates.Property)
 	d.Redelivery.apply(&p.Redelivery)
 	d.DeadLetter.apply(&p.DeadLetter)
 }
@@ -205,7 +208,7 @@ var meaningless = map[string]string{
 
 const (
 	pagesThemselves = "messages move between memory and disk by themselves"
-	noAudit         = "the store has no duplicates to be looked for"
+	noAudit         = "what a producer sends again is always known; duplicateDetection finds messages by an id of the client's"
 )
 
 // policies checks the entries of destinationPolicy.
@@ -260,6 +263,7 @@ func (d *DestinationPolicy) numbers(fail func(setting, message, hint string)) {
 	number("redeliveryPolicy.collisionAvoidancePercentage", d.Redelivery.CollisionAvoidancePercentage, 0, 100)
 	d.checkTopics(number, fail)
 	d.MessageGroups.check(number, fail)
+	number("duplicateDetection.window", d.Duplicates.Window, 0, 500_000)
 	if m := d.Redelivery.BackOffMultiplier; m != nil && !(*m >= 1 && *m <= 1000) { // NaN too
 		fail("redeliveryPolicy.backOffMultiplier", fmt.Sprintf("%v is out of range", *m), "give 1 to 1000")
 	}

@@ -48,3 +48,9 @@ func (g *MessageGroups) check(number func(setting string, value *int, least, mos
 		fail("messageGroupMapFactory.size", "a simple map has no size", "write type: cached")
 	}
 }
+
+// DuplicateDetection is how messages are found that a client sends again.
+type DuplicateDetection struct {
+	Window   *int    `key:"window" doc:"messages whose ids are remembered for each destination: one of them that comes again is confirmed and not stored; 0 for none (0)"`
+	Property *string `key:"property" doc:"the property that holds the id; messages without it are known by their message id, if their protocol has one (_AMQ_DUPL_ID)"`
+}

@@ -39,6 +39,7 @@ const everyPolicy = `destinationPolicy:
     subscriptionRecoveryPolicy: {type: fixedSized, maximumSize: 6, recoverDuration: 7s}
     messageGroupMapFactory: {type: bucket, size: 64}
     rebalanceMessageGroups: true
+    duplicateDetection: {window: 1000, property: id}
     consumersBeforeDispatchStarts: 3
     timeBeforeDispatchStarts: 500ms
     useCache: false
@@ -97,11 +98,12 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 			Abort: policy.AbortSilent, Connection: true, Check: 4 * time.Second, Count: 2, Duration: time.Second,
 			Silence: 3 * time.Second, Idle: true,
 		},
-		Recovery:  policy.Recovery{Keep: policy.KeepSize, Messages: 6, Bytes: 6, Duration: 7 * time.Second, Always: true},
-		Exclusive: true,
-		Existence: policy.Existence{NoAutoCreate: true, Collect: true, CollectAfter: 8 * time.Second},
-		Groups:    policy.Groups{Most: 64, Buckets: true, Rebalance: true},
-		Start:     policy.Start{Consumers: 3, Wait: 500 * time.Millisecond},
+		Recovery:   policy.Recovery{Keep: policy.KeepSize, Messages: 6, Bytes: 6, Duration: 7 * time.Second, Always: true},
+		Exclusive:  true,
+		Existence:  policy.Existence{NoAutoCreate: true, Collect: true, CollectAfter: 8 * time.Second},
+		Duplicates: policy.Duplicates{Window: 1000, Property: "id"},
+		Groups:     policy.Groups{Most: 64, Buckets: true, Rebalance: true},
+		Start:      policy.Start{Consumers: 3, Wait: 500 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, *set.For(message.Queue("b"))); diff != "" {
 		t.Error(diff)

@@ -136,14 +136,16 @@ type Broker struct {
 	compile selector.Cache
 	machine machine
 
-	retained  *retained
-	stored    *storedSessions
-	schedules *schedules
-	virtuals  *virtuals
-	catalog   *catalog
-	delays    *delays
-	prepared  *prepared
-	counts    counts
+	retained   *retained
+	stored     *storedSessions
+	schedules  *schedules
+	virtuals   *virtuals
+	catalog    *catalog
+	delays     *delays
+	prepared   *prepared
+	duplicates *duplicates
+	watchful   atomic.Bool // some policy wants duplicates to be found
+	counts     counts
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -176,6 +178,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(&pauses{b})
 	b.prepared = newPrepared(b)
 	b.machine.addPart(b.prepared)
+	b.duplicates = newDuplicates(b)
+	b.machine.addPart(b.duplicates)
 	b.queues.init()
 	b.shares.init()
 	b.flow.b = b
@@ -187,6 +191,7 @@ func Open(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.limits.init(b)
+	b.watchful.Store(anyPolicy(o, func(p *policy.Policy) bool { return p.Duplicates.Window > 0 }))
 	b.collector.init(b)
 	b.deliberate = anyPolicy(o, func(p *policy.Policy) bool { return p.NoAutoCreate })
 	b.slowness.init(b)

@@ -22,15 +22,27 @@ type machine struct {
 	listed  []*queue.Queue // to be frozen
 	parts   map[uint32]part
 	virtual map[*queue.Queue]*topic.Binding // queues bound to virtual topics
+	skip    int                             // ops of a repeated send that are still to be passed over
+	again   uint32                          // levels of guards whose last one was for a repeated send
 }
 
 // Apply implements store.Machine.
 func (m *machine) Apply(op *store.Op) {
+	if m.skip > 0 && op.Kind != store.OpTransient {
+		m.skip--
+		return
+	}
 	switch op.Kind {
 	case store.OpPublish:
 		m.publish(op.Msg)
 	case store.OpTransient:
-		m.b.route(op.Msg)
+		switch {
+		case op.N&m.again != 0: // of a repeated send
+		case op.Msg == nil:
+			m.b.duplicates.pass(op.Data)
+		default:
+			m.b.route(op.Msg)
+		}
 	case store.OpAck:
 		if q := m.b.queues.id(op.Queue); q != nil {
 			if q.ApplyAck(op.Pos, op.N) {

@@ -26,6 +26,9 @@ type part interface {
 // writtenPart is a part that wants to know when what it froze is stored.
 type writtenPart interface{ written() }
 
+// loadedPart is a part that wants to know when all of its values were loaded.
+type loadedPart interface{ loaded() }
+
 // stateChange is a value of a part to be stored, or removed.
 type stateChange struct {
 	kind   byte
@@ -58,6 +61,9 @@ func (m *machine) loadParts(s pages.Store) error {
 		})
 		if err != nil {
 			return fmt.Errorf("state %q: %w", p.kind(), err)
+		}
+		if l, ok := p.(loadedPart); ok {
+			l.loaded()
 		}
 	}
 	return nil

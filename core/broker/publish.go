@@ -10,12 +10,19 @@ import (
 // nil. Publish never blocks; wait asks the connection to hold further sends
 // (and only those) until Sink.Resume. m needs an ID and a Timestamp.
 func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait bool) {
+	return s.publish(m, SendID{}, done, token)
+}
+
+func (s *Session) publish(m *message.Message, id SendID, done Done, token uint64) (wait bool) {
 	s.b.counts.published.Add(1)
 	m = s.stamp(m)
 	s.sent.Add(1)
 	if err := s.admit(m); err != nil {
 		s.refuse(err, done, token)
 		return false
+	}
+	if s.b.guards(m.Destination, id) {
+		return s.publishGuarded(m, id, done, token)
 	}
 	if m.Destination.IsComposite() {
 		return s.publishAll(m, done, token)

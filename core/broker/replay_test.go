@@ -81,6 +81,14 @@ func (h *history) message(c *client, d message.Destination) *message.Message {
 	})
 }
 
+// sendID is mostly none, and otherwise sometimes one that was there before.
+func (h *history) sendID() SendID {
+	if h.rnd.IntN(4) > 0 {
+		return SendID{}
+	}
+	return SendID{[]string{"p", "q"}[h.rnd.IntN(2)], uint64(h.rnd.IntN(300))}
+}
+
 // must waits for an operation that is told done.
 func (h *history) must(start func(done Done)) {
 	h.t.Helper()
@@ -98,7 +106,7 @@ func (h *history) step() {
 	switch k := h.rnd.IntN(100); {
 	case k < 40:
 		for range h.rnd.IntN(70) {
-			c.Publish(h.message(c, h.queue()), nil, 0)
+			c.PublishOnce(h.message(c, h.queue()), h.sendID(), nil, 0)
 		}
 	case k < 55:
 		for range h.rnd.IntN(30) {
@@ -250,6 +258,10 @@ func stateOf(t *testing.T, b *Broker) string {
 	}) {
 		d := b.queues.durables[key]
 		fmt.Fprintf(&out, "durable %+v is %d\n", d.spec, d.queue.ID())
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.duplicates.logged.producers)) {
+		p := b.duplicates.logged.producers[name]
+		fmt.Fprintf(&out, "sent %s %d %v\n", name, p.order, p.ranges)
 	}
 	return out.String()
 }

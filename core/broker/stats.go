@@ -9,7 +9,7 @@ import (
 
 type counts struct {
 	connects, published, rejected, expired, deadLettered, discarded atomic.Uint64
-	denied, unauthenticated, aborted                                atomic.Uint64
+	duplicates, denied, unauthenticated, aborted                    atomic.Uint64
 }
 
 // Stats are the broker's figures at a moment; counters count since its start.
@@ -22,6 +22,7 @@ type Stats struct {
 	Connects, Published                        uint64
 	Enqueued, Delivered, Acknowledged          uint64
 	Expired, Rejected, DeadLettered, Discarded uint64
+	Duplicates                                 uint64 // sends that were made before
 	Denied, Unauthenticated                    uint64 // refused operations, refused connections
 	Aborted                                    uint64 // consumers that were too slow
 	Store                                      store.Stats
@@ -34,8 +35,8 @@ func (b *Broker) Stats() Stats {
 		MemoryUsed: b.budget.Used(), MemoryLimit: b.budget.Limit(), WaitingProducers: b.flow.waitingProducers(),
 		Connects: b.counts.connects.Load(), Published: b.counts.published.Load(), Expired: b.counts.expired.Load(),
 		Rejected: b.counts.rejected.Load(), DeadLettered: b.counts.deadLettered.Load(), Discarded: b.counts.discarded.Load(),
-		Aborted: b.counts.aborted.Load(),
-		Denied:  b.counts.denied.Load(), Unauthenticated: b.counts.unauthenticated.Load(),
+		Aborted: b.counts.aborted.Load(), Duplicates: b.counts.duplicates.Load(),
+		Denied: b.counts.denied.Load(), Unauthenticated: b.counts.unauthenticated.Load(),
 		Store: b.store.Stats(), ByProtocol: make(map[string]int),
 	}
 	b.mu.Lock()

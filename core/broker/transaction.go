@@ -16,6 +16,7 @@ type Transaction struct {
 
 	mu       sync.Mutex
 	msgs     []*message.Message
+	once     []identified
 	settled  []queue.InTx
 	finished bool // nothing changes any more
 
@@ -59,7 +60,9 @@ func (t *Transaction) finish() bool {
 var errFinished = fail(CodeState, "transaction", "it was committed or rolled back already")
 
 // Publish adds a send.
-func (t *Transaction) Publish(m *message.Message) error {
+func (t *Transaction) Publish(m *message.Message) error { return t.publish(m, SendID{}) }
+
+func (t *Transaction) publish(m *message.Message, id SendID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.finished {
@@ -74,20 +77,19 @@ func (t *Transaction) Publish(m *message.Message) error {
 	}
 	t.s.b.counts.published.Add(1)
 	t.s.sent.Add(1)
+	from := len(t.msgs)
 	if !m.Destination.IsComposite() {
 		t.msgs = append(t.msgs, m)
-		return nil
-	}
-	msgs, err := t.s.b.split(m)
-	if err != nil {
-		return err
-	}
-	for _, c := range msgs {
-		if err := t.s.admit(c); err != nil {
+	} else {
+		units, err := t.s.unitsOf(m)
+		if err != nil {
 			return err
 		}
+		t.msgs = append(t.msgs, units...)
 	}
-	t.msgs = append(t.msgs, msgs...)
+	if id.Producer != "" {
+		t.once = append(t.once, identified{id, from, len(t.msgs)})
+	}
 	return nil
 }
 
@@ -125,9 +127,9 @@ func (t *Transaction) Commit(done Done, token uint64) {
 	t.done, t.token = done, token
 	var ops []store.Op
 	var complete Done = t
-	t.msgs = t.s.b.forwards.expand(t.msgs)
+	msgs := t.s.b.forwards.expand(t.msgs)
 	if t.s.b.limits.on {
-		p, err := t.s.b.limits.pass(t.msgs...)
+		p, err := t.s.b.limits.pass(msgs...)
 		if err != nil {
 			t.s.commit(store.Request{Durability: store.Lazy, Done: t, Err: err})
 			return
@@ -137,7 +139,11 @@ func (t *Transaction) Commit(done Done, token uint64) {
 			ops = p.ops()
 		}
 	}
-	ops = t.s.b.publishOps(ops, t.msgs)
+	if t.once != nil || t.s.b.watchful.Load() {
+		ops = t.sendOps(ops)
+	} else {
+		ops = t.s.b.publishOps(ops, msgs)
+	}
 	for i := range t.settled {
 		ops = t.settled[i].Ops(ops, t.s.b)
 	}

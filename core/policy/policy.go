@@ -24,9 +24,10 @@ type Policy struct {
 	Advise     Advise
 	Existence
 	// Exclusive makes every consumer of a queue ask to be its only one.
-	Exclusive bool
-	Groups    Groups
-	Start     Start
+	Exclusive  bool
+	Duplicates Duplicates
+	Groups     Groups
+	Start      Start
 }
 
 // Redelivery is what becomes of messages whose delivery failed.
@@ -144,6 +145,12 @@ type Prefetch struct {
 	Queue, Browser, Topic, Durable int
 }
 
+// Duplicates are how a destination finds messages that a client sends again.
+type Duplicates struct {
+	Window   int    // messages whose ids are remembered, 0 for none
+	Property string // that holds the id; without it the message id counts, if the protocol has one
+}
+
 // Groups are how a queue serves message groups.
 type Groups struct {
 	Most      int  // groups that have an owner at a time; with Buckets, their number
@@ -181,11 +188,12 @@ func Default() Policy {
 		DeadLetter: DeadLetter{
 			Queue: "ActiveMQ.DLQ", QueuePrefix: "ActiveMQ.DLQ.Queue.", TopicPrefix: "ActiveMQ.DLQ.Topic.", Expired: true,
 		},
-		Prefetch:  Prefetch{Queue: 1000, Browser: 500, Topic: 32767, Durable: 100},
-		Pending:   Pending{Limit: 1000},
-		Slow:      defaultSlow,
-		Recovery:  defaultRecovery,
-		Existence: defaultExistence,
-		Groups:    Groups{Most: 1024},
+		Prefetch:   Prefetch{Queue: 1000, Browser: 500, Topic: 32767, Durable: 100},
+		Pending:    Pending{Limit: 1000},
+		Slow:       defaultSlow,
+		Recovery:   defaultRecovery,
+		Existence:  defaultExistence,
+		Groups:     Groups{Most: 1024},
+		Duplicates: Duplicates{Property: "_AMQ_DUPL_ID"},
 	}
 }
