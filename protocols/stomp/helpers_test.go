@@ -52,6 +52,7 @@ func newRigWith(tb testing.TB, values protocols.Values, o broker.Options) *rig {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	o.Name, o.Logger = "test", log
+	o.Converters = message.Converters{message.EncodingSTOMP: Converter{}, message.EncodingHub: message.Hub{}}
 	b, err := broker.Open(o)
 	if err != nil {
 		tb.Fatal(err)
@@ -59,7 +60,7 @@ func newRigWith(tb testing.TB, values protocols.Values, o broker.Options) *rig {
 	r := &rig{t: tb, broker: b, values: values, log: log, wheel: protocols.NewWheel(10*time.Millisecond, log)}
 	r.front = New(Options{
 		Broker: b, Logger: log, Server: "Entrepot/test",
-		Converters: message.Converters{message.EncodingSTOMP: Converter{}, message.EncodingHub: message.Hub{}},
+		Converters: o.Converters,
 	})
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testWait)
