@@ -508,7 +508,7 @@ func (c *transfer) append(b []byte) []byte {
 		b = appendUbyte(b, c.rcvSettleMode.value)
 		l.present(b, 7)
 	}
-	if c.state.kind == stateNone {
+	if c.state.kind == stateNone && !c.state.transactional {
 		b = append(b, fmtNull)
 	} else {
 		b = appendState(b, c.state)
@@ -578,7 +578,7 @@ func (c *disposition) append(b []byte) []byte {
 		b = appendBool(b, c.settled)
 		l.present(b, 4)
 	}
-	if c.state.kind == stateNone {
+	if c.state.kind == stateNone && !c.state.transactional {
 		b = append(b, fmtNull)
 	} else {
 		b = appendState(b, c.state)
@@ -798,7 +798,7 @@ func (c *source) append(b []byte) []byte {
 		b = appendValue(b, c.filter)
 		l.present(b, 8)
 	}
-	if c.defaultOutcome.kind == stateNone {
+	if c.defaultOutcome.kind == stateNone && !c.defaultOutcome.transactional {
 		b = append(b, fmtNull)
 	} else {
 		b = appendState(b, c.defaultOutcome)

@@ -42,7 +42,7 @@ var kinds = map[string]kind{
 	"value":     {"message.Value", "any", "appendValue", "%s.IsNull()"},
 	"source":    {"*source", "source", "appendSource", "%s == nil"},
 	"target":    {"terminus", "target", "appendTerminus", "%s.isNull()"},
-	"state":     {"state", "state", "appendState", "%s.kind == stateNone"},
+	"state":     {"state", "state", "appendState", "%[1]s.kind == stateNone && !%[1]s.transactional"},
 	"error":     {"*condition", "condition", "appendCondition", "%s == nil"},
 }
 
