@@ -22,6 +22,7 @@ type Config struct {
 	Retained     Retained            `key:"retained"`
 	Cluster      Cluster             `key:"cluster"`
 	Shutdown     Shutdown            `key:"shutdown"`
+	Advisories   bool                `key:"advisorySupport" doc:"events are told on topics ActiveMQ.Advisory.*"`
 	Destinations []string            `key:"destinations" doc:"queues and topics that exist from the start and are not collected, such as queue://orders and topic://news"`
 	PurgePeriod  time.Duration       `key:"schedulePeriodForDestinationPurge" doc:"how often idle queues are looked for, where a policy has gcInactiveDestinations"`
 	MaxPurged    int                 `key:"maxPurgedDestinationsPerSweep" doc:"idle queues that go at a time; 0 for no limit"`
@@ -134,6 +135,7 @@ func Default() Config {
 		Schedule:     defaultSchedule(),
 		Sessions:     defaultSessions(),
 		Retained:     Retained{Messages: 100_000, Bytes: 64 * MiB},
+		Advisories:   true,
 		Interceptors: defaultInterceptors(),
 		PurgePeriod:  10 * time.Second,
 		Cluster:      defaultCluster(),

@@ -222,11 +222,11 @@ func TestWhatIsWrongIsSaidWithPlaceAndSuggestion(t *testing.T) {
 		{name: "list given a value", file: "listeners: stomp://127.0.0.1\n", want: `e.yaml:1:12: listeners: needs a list; start each entry on a line of its own with "- "
      1 | listeners: stomp://127.0.0.1
        |            ^`},
-		{name: "two problems", file: "a: 1\nb: 2\n", want: `e.yaml:1:1: unknown key "a"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, sessions, retained, cluster, shutdown, destinations, schedulePeriodForDestinationPurge, maxPurgedDestinationsPerSweep, destinationInterceptors, destinationPolicy
+		{name: "two problems", file: "a: 1\nb: 2\n", want: `e.yaml:1:1: unknown key "a"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, sessions, retained, cluster, shutdown, advisorySupport, destinations, schedulePeriodForDestinationPurge, maxPurgedDestinationsPerSweep, destinationInterceptors, destinationPolicy
      1 | a: 1
        | ^
      2 | b: 2
-e.yaml:2:1: unknown key "b"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, sessions, retained, cluster, shutdown, destinations, schedulePeriodForDestinationPurge, maxPurgedDestinationsPerSweep, destinationInterceptors, destinationPolicy
+e.yaml:2:1: unknown key "b"; known here: brokerName, dataDir, listeners, console, log, store, limits, memory, security, stomp, schedule, sessions, retained, cluster, shutdown, advisorySupport, destinations, schedulePeriodForDestinationPurge, maxPurgedDestinationsPerSweep, destinationInterceptors, destinationPolicy
      1 | a: 1
      2 | b: 2
        | ^`},

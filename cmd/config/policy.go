@@ -32,6 +32,15 @@ type DestinationPolicy struct {
 	InactiveTimeoutBeforeGC    *time.Duration `key:"inactiveTimeoutBeforeGC" doc:"time after which an idle queue goes (1m)"`
 	InactiveTimeoutBeforeGCOld *time.Duration `key:"inactiveTimoutBeforeGC" doc:"ActiveMQ's older spelling of inactiveTimeoutBeforeGC"`
 
+	AdvisoryForSlowConsumers  *bool `key:"advisoryForSlowConsumers" doc:"a slow consumer of a topic is told of on ActiveMQ.Advisory.SlowConsumer (false)"`
+	AdvisoryForFastProducers  *bool `key:"advisoryForFastProducers" doc:"a producer that has to wait is told of on ActiveMQ.Advisory.FastProducer (false)"`
+	AdvisoryForDiscarding     *bool `key:"advisoryForDiscardingMessages" doc:"messages that a slow consumer loses, or that make room, are told of on ActiveMQ.Advisory.MessageDiscarded (false)"`
+	AdvisoryForDelivery       *bool `key:"advisoryForDelivery" doc:"each message that comes is told of on ActiveMQ.Advisory.MessageDelivered (false)"`
+	AdvisoryForConsumed       *bool `key:"advisoryForConsumed" doc:"each acknowledged message is told of on ActiveMQ.Advisory.MessageConsumed (false)"`
+	AdvisoryWhenFull          *bool `key:"advisoryWhenFull" doc:"a queue at its limit is told of on ActiveMQ.Advisory.FULL (false)"`
+	SendAdvisoryIfNoConsumers *bool `key:"sendAdvisoryIfNoConsumers" doc:"a message that nobody consumes is told of on ActiveMQ.Advisory.NoConsumer (false)"`
+	IncludeBodyForAdvisory    *bool `key:"includeBodyForAdvisory" doc:"advisories about a message hold its text (false)"`
+
 	AlwaysRetroactive *bool `key:"alwaysRetroactive" doc:"every subscriber of a topic gets what its subscriptionRecoveryPolicy keeps, not only retroactive ones"`
 
 	Pending  PendingMessageLimitStrategy `key:"pendingMessageLimitStrategy"`

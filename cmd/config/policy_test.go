@@ -23,6 +23,14 @@ const everyPolicy = `destinationPolicy:
     durableTopicPrefetch: 40
     allConsumersExclusiveByDefault: true
     autoCreate: false
+    advisoryForSlowConsumers: true
+    advisoryForFastProducers: true
+    advisoryForDiscardingMessages: true
+    advisoryForDelivery: true
+    advisoryForConsumed: true
+    advisoryWhenFull: true
+    sendAdvisoryIfNoConsumers: true
+    includeBodyForAdvisory: true
     gcInactiveDestinations: true
     inactiveTimeoutBeforeGC: 8s
     alwaysRetroactive: true
@@ -104,6 +112,10 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 		Duplicates: policy.Duplicates{Window: 1000, Property: "id"},
 		Groups:     policy.Groups{Most: 64, Buckets: true, Rebalance: true},
 		Start:      policy.Start{Consumers: 3, Wait: 500 * time.Millisecond},
+		Advise: policy.Advise{
+			SlowConsumers: true, FastProducers: true, Discarded: true, Delivered: true, Consumed: true, Full: true,
+			NoConsumers: true, Body: true,
+		},
 	}
 	if diff := cmp.Diff(want, *set.For(message.Queue("b"))); diff != "" {
 		t.Error(diff)

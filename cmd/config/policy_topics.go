@@ -43,10 +43,22 @@ type SubscriptionRecoveryPolicy struct {
 // applyTopics sets what d says of topics and of slow consumers.
 func (d *DestinationPolicy) applyTopics(p *policy.Policy) {
 	give(&p.Recovery.Always, d.AlwaysRetroactive)
+	d.applyAdvise(&p.Advise)
 	d.Pending.apply(&p.Pending)
 	d.Eviction.apply(&p.Pending)
 	d.Slow.apply(&p.Slow)
 	d.Recovery.apply(&p.Recovery)
+}
+
+func (d *DestinationPolicy) applyAdvise(p *policy.Advise) {
+	give(&p.SlowConsumers, d.AdvisoryForSlowConsumers)
+	give(&p.FastProducers, d.AdvisoryForFastProducers)
+	give(&p.Discarded, d.AdvisoryForDiscarding)
+	give(&p.Delivered, d.AdvisoryForDelivery)
+	give(&p.Consumed, d.AdvisoryForConsumed)
+	give(&p.Full, d.AdvisoryWhenFull)
+	give(&p.NoConsumers, d.SendAdvisoryIfNoConsumers)
+	give(&p.Body, d.IncludeBodyForAdvisory)
 }
 
 func (s *PendingMessageLimitStrategy) apply(p *policy.Pending) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,6 +204,8 @@ func (n *node) brokerOptions() broker.Options {
 		Schedule:      scheduleOptions(&c.Schedule),
 		Destinations:  c.Existing(),
 		Collect:       broker.CollectOptions{Period: c.PurgePeriod, Most: c.MaxPurged},
+		NoAdvisories:  !c.Advisories,
+		URL:           firstURL(c.Listeners),
 		VirtualTopics: c.Interceptors.Virtual(),
 		Forwards:      c.Interceptors.Forwards(),
 		Retained:      broker.RetainedLimits{Messages: c.Retained.Messages, Bytes: int(c.Retained.Bytes)},
@@ -214,6 +217,15 @@ func (n *node) brokerOptions() broker.Options {
 		o.Policies = append(o.Policies, d.Entry())
 	}
 	return o
+}
+
+// firstURL is what advisories name as the broker's address.
+func firstURL(listeners []string) string {
+	if len(listeners) == 0 {
+		return ""
+	}
+	url, _, _ := strings.Cut(listeners[0], "?")
+	return url
 }
 
 // converters reads the payloads of each protocol that is served, and what the

@@ -110,4 +110,5 @@ type Subscription struct {
 
 	listening *Listening // whose consumer it is, if it is one's
 	stored    *Stored    // the same
+	number    int        // of the session's consumers
 }

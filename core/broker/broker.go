@@ -40,6 +40,8 @@ type Options struct {
 	// PopulateUserID puts the authenticated user's name into messages
 	// (populateJMSXUserID).
 	PopulateUserID bool
+	URL            string // of a listener, for advisories
+	NoAdvisories   bool   // nothing is told on AdvisoryPrefix
 	// ExpirePeriod is how often expired messages are looked for that no
 	// consumer asks for [30 s].
 	ExpirePeriod time.Duration
@@ -125,6 +127,8 @@ type Broker struct {
 	recovery   recovery
 	forwards   forwards
 	collector  collector
+	advisories advisories
+	producers  producers
 	deliberate bool // some policy has destinations made on purpose only
 	expiry     expiry
 
@@ -182,6 +186,8 @@ func Open(o Options) (*Broker, error) {
 	b.machine.addPart(b.duplicates)
 	b.queues.init()
 	b.shares.init()
+	b.advisories.init(b)
+	b.producers.init()
 	b.flow.b = b
 	b.expiry.b = b
 	b.loader.init(b)
@@ -252,6 +258,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, s := range open {
 		s.end(fail(CodeUnavailable, "", "the broker is shutting down"))
 	}
+	b.advisories.stop()
 	b.flow.stop()
 	b.expiry.stop()
 	b.schedules.stop()

@@ -46,6 +46,7 @@ func (c *catalog) apply(data []byte) {
 		c.m.collect(message.Queue(name))
 		return
 	}
+	c.m.b.adviseDestination(message.Topic(name), data[0] == catalogRemove)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch data[0] {

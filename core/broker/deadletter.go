@@ -68,6 +68,7 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 	m := d.Message
 	if reason == queue.Expired {
 		b.counts.expired.Add(1)
+		b.adviseOf(EventExpired, placeOf(q, m), m, 0)
 	} else {
 		b.counts.rejected.Add(1)
 	}
@@ -85,6 +86,7 @@ func (b *Broker) deadLetter(ops []store.Op, q *queue.Queue, d queue.Held, reason
 		return ops
 	}
 	b.counts.deadLettered.Add(1)
+	b.adviseOf(EventDeadLetter, from, m, 0)
 	attempts := q.Attempts(d.Pos)
 	if reason != queue.Expired {
 		attempts++ // the one that ends now

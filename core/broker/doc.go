@@ -17,7 +17,7 @@
 //
 // registry.mu or shares.mu, then Queue.mu or Subscriber.mu, then Consumer.mu, then what
 // Sink.Deliver takes. Transaction.mu and prepared.mu come before Queue.mu,
-// flow.mu before Subscriber.mu. Session.mu, rights.mu and patternConsumer.mu are
+// flow.mu before Subscriber.mu. Session.mu, rights.mu, patternConsumer.mu and advisories.mu are
 // leaves. The store's Commit may be called under none of them. Sinks are called under Consumer.mu
 // (Deliver) or none (Resume, Closed). The exceptions are schedules.order
 // and virtuals.order, which is held while a decision about scheduled messages is queued with Commit

@@ -116,6 +116,7 @@ func (p *passage) settle(ok bool) {
 		if ok {
 			q.EndTransient(held)
 			p.l.b.counts.discarded.Add(uint64(len(held)))
+			p.l.b.adviseDropped(q, len(held))
 		} else {
 			q.GiveBack(held)
 		}
@@ -152,6 +153,9 @@ func (s *Session) publishThrough(msgs []*message.Message, done Done, token uint6
 	s.commit(store.Request{
 		Ops: s.b.publishOps(p.ops(), msgs), Durability: s.b.durability(msgs[0].Destination), Done: p,
 	})
+	if p.full != nil {
+		s.b.adviseFull(p.full, p.most)
+	}
 	if p.full != nil && s.b.flow.holdFull(s, p) {
 		return true, true
 	}

@@ -12,19 +12,23 @@ import (
 // listen subscribes c to a topic or a pattern of topics; a retroactive
 // consumer gets what they remember, too.
 func (s *Session) listen(c *queue.Consumer, d message.Destination, sub *Subscription, filter queue.Filter) (stop func()) {
-	table := s.b.table(d.Kind)
-	o := topic.Options{Filter: filter, Limits: s.b.topicLimits(d, sub), Evict: s.b.evictor(d)}
+	table := s.b.table(d)
+	o := topic.Options{Filter: filter, Limits: s.b.topicLimits(d, sub), Evict: s.b.evictor(d), Watch: s.watcher(d, sub)}
 	guarded := s.b.o.Security != nil && message.IsPattern(d.Name)
 	if guarded {
 		o.Filter = readable{s, filter}
 	}
-	o.Held = d.Kind == message.KindTopic && (sub.Retroactive || s.b.policies.For(d).Recovery.Always)
+	advisory := isAdvisory(d)
+	o.Held = advisory || d.Kind == message.KindTopic && (sub.Retroactive || s.b.policies.For(d).Recovery.Always)
 	t := topic.NewSubscriber(c, o)
 	if guarded {
 		s.guard(t)
 	}
 	table.Subscribe(d.Name, t)
-	if o.Held {
+	switch {
+	case advisory:
+		t.Recover(s.b.present(d.Name))
+	case o.Held:
 		t.Recover(append(s.b.retained.match(d.Name), s.b.recovery.recover(d.Name)...))
 	}
 	return func() {
@@ -35,6 +39,19 @@ func (s *Session) listen(c *queue.Consumer, d message.Destination, sub *Subscrip
 			delete(s.wild, t)
 		}
 	}
+}
+
+// table returns who is subscribed to topics like d. Temporary ones have a table
+// of their own: no pattern, and no plain topic of the same name, reaches into
+// another connection's. So have those that tell of events.
+func (b *Broker) table(d message.Destination) *topic.Table {
+	switch {
+	case d.Kind == message.KindTempTopic:
+		return b.tempTopics
+	case isAdvisory(d):
+		return b.advisories.table
+	}
+	return b.topics
 }
 
 // guard has t looked at when rights change.

@@ -81,6 +81,9 @@ func (m *machine) publish(msg *message.Message) {
 	d := msg.Destination
 	if d.Kind.IsQueue() {
 		q := m.known(d)
+		if m.b.advisories.wanted() {
+			m.b.adviseSent(msg, q.Consumers())
+		}
 		q.ApplyPublish(msg, queue.ByReference(msg, 1))
 		m.touch(q)
 		return
@@ -90,6 +93,9 @@ func (m *machine) publish(msg *message.Message) {
 	}
 	m.b.recovery.add(msg)
 	r := m.b.topics.Routes(d.Name)
+	if m.b.advisories.wanted() {
+		m.b.adviseSent(msg, len(r.Bindings)+len(r.Subscribers))
+	}
 	n := 0
 	for _, to := range r.Bindings {
 		if to.Filter == nil || to.Filter.Matches(msg) {
@@ -156,6 +162,9 @@ func (m *machine) delete(id uint64) {
 	m.b.virtuals.forget(q.Destination())
 	q.ApplyDelete()
 	m.list(q)
+	if q.Destination().Kind.IsQueue() {
+		m.b.adviseDestination(q.Destination(), true)
+	}
 }
 
 func (m *machine) subscribe(spec durableSpec) {
@@ -177,7 +186,7 @@ func (m *machine) bind(spec durableSpec, q *queue.Queue) {
 	m.b.queues.mu.Lock()
 	m.b.queues.durables[spec.key()] = d
 	m.b.queues.mu.Unlock()
-	m.b.topics.Bind(d.bound)
+	m.b.table(d.queue.Destination()).Bind(d.bound)
 	if spec.NoLocal {
 		m.b.noLocal.Add(1) // as long as it exists: its owner may publish while it has no consumer
 	}
@@ -198,7 +207,7 @@ func (m *machine) unsubscribe(id uint64) {
 	}
 	m.b.queues.mu.Unlock()
 	if gone != nil {
-		m.b.topics.Unbind(gone.bound)
+		m.b.table(q.Destination()).Unbind(gone.bound)
 		if gone.spec.NoLocal {
 			m.b.noLocal.Add(-1)
 		}

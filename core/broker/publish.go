@@ -14,6 +14,15 @@ func (s *Session) Publish(m *message.Message, done Done, token uint64) (wait boo
 }
 
 func (s *Session) publish(m *message.Message, id SendID, done Done, token uint64) (wait bool) {
+	wait = s.take(m, id, done, token)
+	if wait && s.b.advisories.wanted() {
+		s.adviseWait(m)
+	}
+	return wait
+}
+
+// take is Publish without telling of producers that wait.
+func (s *Session) take(m *message.Message, id SendID, done Done, token uint64) (wait bool) {
 	s.b.counts.published.Add(1)
 	m = s.stamp(m)
 	s.sent.Add(1)
@@ -30,6 +39,10 @@ func (s *Session) publish(m *message.Message, id SendID, done Done, token uint64
 	if s.b.schedules.isScheduled(m) {
 		s.schedule(m, done, token)
 		return s.throttled(nil)
+	}
+	if asksStatistics(m.Destination) {
+		s.answerStatistics(m, done, token)
+		return false
 	}
 	if s.b.schedules.managesSchedules(m.Destination) {
 		s.manageSchedules(m, done, token)
@@ -87,7 +100,9 @@ func (s *Session) admit(m *message.Message) error {
 		return refuse(CodeNotFound, "the temporary destination does not exist any more: its connection has ended")
 	case retains(m) && !s.b.emptyBody(m) && !s.b.retained.room(m, s.b.o.Retained):
 		return refuse(CodeLimit, "topics remember as many messages or bytes as they may (retained.messages, retained.bytes)")
-	case message.IsPattern(d.Name):
+	case isAdvisory(d):
+		return refuse(CodeForbidden, "only the broker tells of events")
+	case message.IsPattern(d.Name) && !asksStatistics(d):
 		return refuse(CodeInvalid, "a wildcard can't be sent to; name one destination, or several separated by commas")
 	}
 	if err := message.ValidateName(d.Name); err != nil {
@@ -114,7 +129,7 @@ func (b *Broker) logged(m *message.Message) bool {
 	case m.Destination.Kind.IsQueue(), m.Retain:
 		return true
 	}
-	return len(b.topics.Routes(m.Destination.Name).Bindings) > 0
+	return len(b.table(m.Destination).Routes(m.Destination.Name).Bindings) > 0
 }
 
 // route delivers a message that isn't logged. It returns a subscription that
@@ -128,11 +143,18 @@ func (b *Broker) route(m *message.Message) (slow topic.Listener) {
 			}
 			return nil
 		}
-		b.ensure(d).EnqueueTransient(m)
+		q := b.ensure(d)
+		if b.advisories.wanted() {
+			b.adviseSent(m, q.Consumers())
+		}
+		q.EnqueueTransient(m)
 		return nil
 	}
 	b.recovery.add(m)
-	r := b.table(d.Kind).Routes(d.Name)
+	r := b.table(d).Routes(d.Name)
+	if b.advisories.wanted() {
+		b.adviseSent(m, len(r.Bindings)+len(r.Subscribers))
+	}
 	for _, to := range r.Bindings {
 		if to.Filter == nil || to.Filter.Matches(m) {
 			to.Queue.EnqueueTransient(m)

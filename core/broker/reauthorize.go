@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/topic"
 )
@@ -207,14 +206,4 @@ func (e *expiry) stop() {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
-}
-
-// table returns who is subscribed to topics of a kind. Temporary ones have a
-// table of their own: no pattern, and no plain topic of the same name, reaches
-// into another connection's.
-func (b *Broker) table(k message.Kind) *topic.Table {
-	if k == message.KindTempTopic {
-		return b.tempTopics
-	}
-	return b.topics
 }

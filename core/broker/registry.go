@@ -68,6 +68,7 @@ func (b *Broker) queueFor(d message.Destination) (q *queue.Queue, made bool) {
 		}
 	}
 	r.mu.Unlock()
+	b.adviseDestination(d, false)
 	for _, p := range follow {
 		p.attach(q)
 	}

@@ -32,6 +32,7 @@ type Session struct {
 
 	// Owned by the reader.
 	temps int // temporary destinations made so far
+	made  int // consumers made so far
 	sends sendRight
 
 	rights rights
@@ -67,6 +68,7 @@ func (b *Broker) Connect(r ConnectRequest) (*Session, error) {
 		older.Close()
 	}
 	b.counts.connects.Add(1)
+	s.adviseConnection(false)
 	b.expiry.watch(s)
 	return s, nil
 }
@@ -94,6 +96,16 @@ func (b *Broker) register(s *Session) (older *Session, err error) {
 
 // ClientID returns the id that the client gave or was given.
 func (s *Session) ClientID() string { return s.clientID }
+
+// connectionID names the session in advisories.
+func (s *Session) connectionID() string {
+	return fmt.Sprintf("ID:%s-%x-%d", s.b.o.Name, s.b.run, s.serial)
+}
+
+// consumerID names one of its consumers, as ActiveMQ writes it.
+func (s *Session) consumerID(sub *Subscription) string {
+	return fmt.Sprintf("%s:-1:%d", s.connectionID(), sub.number)
+}
 
 // NewID returns a fresh message id.
 func (s *Session) NewID() message.ID { return s.b.NewID() }
@@ -192,6 +204,7 @@ func (s *Session) Close() {
 		s.b.removeTemp(d)
 	}
 	s.ended.Store(true)
+	s.adviseConnection(true)
 	s.b.flow.forget(s)
 	s.b.mu.Lock()
 	delete(s.b.sessions, s)
@@ -212,8 +225,9 @@ func (b *Broker) addTemp(d message.Destination) {
 		return
 	}
 	b.queues.mu.Lock()
-	defer b.queues.mu.Unlock()
 	b.queues.byName[d] = nil // a temporary topic exists as a name only
+	b.queues.mu.Unlock()
+	b.adviseDestination(d, false)
 }
 
 func (b *Broker) removeTemp(d message.Destination) {
@@ -225,6 +239,7 @@ func (b *Broker) removeTemp(d message.Destination) {
 		q.ApplyDelete()
 	}
 	b.temps.note(d, false)
+	b.adviseDestination(d, true)
 }
 
 func (b *Broker) tempExists(d message.Destination) bool {

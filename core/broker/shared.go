@@ -100,10 +100,10 @@ func (s *Session) attachShared(c *queue.Consumer, sub Subscription, filter queue
 		q := queue.New(sub.Destination, b, b.budget)
 		sh = &share{
 			key: key, topic: sub.Destination, selector: sub.Selector, noLocal: sub.NoLocal,
-			group: topic.NewGroup(q, filter, b.topicLimits(sub.Destination, &sub)),
+			group: topic.NewGroup(q, filter, b.topicLimits(sub.Destination, &sub), s.watcher(sub.Destination, &sub)),
 		}
 		b.shares.byName[key] = sh
-		b.topics.Subscribe(sub.Destination.Name, sh.group)
+		b.table(sub.Destination).Subscribe(sub.Destination.Name, sh.group)
 	case sh.topic != sub.Destination || sh.selector != sub.Selector || sh.noLocal != sub.NoLocal:
 		b.shares.mu.Unlock()
 		return nil, fail(CodeInUse, "subscribe to "+sub.Destination.String()+" as "+sub.SharedName,
@@ -130,7 +130,7 @@ func (b *Broker) leaveShared(sh *share) {
 	}
 	b.shares.mu.Unlock()
 	if last {
-		b.topics.Unsubscribe(sh.topic.Name, sh.group)
+		b.table(sh.topic).Unsubscribe(sh.topic.Name, sh.group)
 		sh.group.Queue().ApplyDelete()
 	}
 }

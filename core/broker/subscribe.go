@@ -20,6 +20,8 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 	if err := s.maySubscribe(ds, &sub); err != nil {
 		return nil, err
 	}
+	s.made++
+	sub.number = s.made
 	var ends []func()
 	c := s.newConsumer(sub, func() {
 		for _, end := range ends {
@@ -43,6 +45,7 @@ func (s *Session) Subscribe(sub Subscription) (*Consumer, error) {
 		c.Close()
 		return nil, err
 	}
+	s.adviseConsumer(&sub, false)
 	if !sub.Paused {
 		c.Start()
 	}
@@ -55,11 +58,13 @@ func (s *Session) newConsumer(sub Subscription, onClose func()) *queue.Consumer 
 	var c *queue.Consumer
 	c = queue.NewConsumer(s.b, queue.ConsumerOptions{
 		Window: sub.Window, Limit: sub.MaxUnsettled, Paused: true, Browse: sub.Browse, Ref: sub.Ref, Target: s.req.Sink,
+		OnAccept: s.b.adviseConsumed(&sub),
 		OnClose: func() {
 			onClose()
 			s.mu.Lock()
 			delete(s.consumers, c)
 			s.mu.Unlock()
+			s.adviseConsumer(&sub, true)
 		},
 	})
 	return c

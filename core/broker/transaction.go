@@ -72,6 +72,9 @@ func (t *Transaction) publish(m *message.Message, id SendID) error {
 	if err := t.s.admit(m); err != nil {
 		return err
 	}
+	if asksStatistics(m.Destination) {
+		return fail(CodeNotSupported, "ask for statistics", "not in a transaction")
+	}
 	if t.s.b.schedules.managesSchedules(m.Destination) {
 		return fail(CodeNotSupported, "manage schedules", "not in a transaction")
 	}

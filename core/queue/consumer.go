@@ -108,6 +108,7 @@ type Consumer struct {
 	window  uint32 // 0: credit comes from Grant
 	browse  bool
 	onClose func()
+	accepts func(q *Queue, m *message.Message) // ConsumerOptions.OnAccept
 
 	mu        sync.Mutex
 	credit    uint32 // without window
@@ -133,13 +134,16 @@ type ConsumerOptions struct {
 	Ref     any
 	Target  Target
 	OnClose func() // runs once, when the consumer is closed
+	// OnAccept hears of each message that the consumer accepts from a queue; nil
+	// if nobody wants to know.
+	OnAccept func(q *Queue, m *message.Message)
 }
 
 // NewConsumer returns a consumer that nothing feeds yet.
 func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
 	c := &Consumer{
 		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, limit: o.Limit, browse: o.Browse,
-		started: !o.Paused, onClose: o.OnClose,
+		started: !o.Paused, onClose: o.OnClose, accepts: o.OnAccept,
 	}
 	if o.Paused {
 		c.browsing = 1 // until Start
@@ -459,6 +463,9 @@ func (c *Consumer) finish(h held, o Outcome, done store.Done, token uint64) {
 	}
 	switch o {
 	case Accepted:
+		if c.accepts != nil {
+			c.accepts(h.q, h.msg)
+		}
 		h.q.accept(h.pos, done, token)
 	case Rejected:
 		c.broker.Reject(h.q, []Held{{h.pos, h.msg}}, RejectedByConsumer, done, token)
@@ -484,6 +491,13 @@ func (c *Consumer) finishAll(all []taken, o Outcome, done store.Done, token uint
 	if o == Rejected {
 		c.rejectAll(all, done, token)
 		return
+	}
+	if c.accepts != nil && o == Accepted {
+		for _, t := range all {
+			if t.q != nil {
+				c.accepts(t.q, t.msg)
+			}
+		}
 	}
 	if ops := settleOps(nil, all, o); len(ops) > 0 {
 		c.broker.Commit(store.Request{Ops: ops, Durability: ackDurability(done), Done: done, Token: token})

@@ -14,13 +14,15 @@ type Group struct {
 	q       *queue.Queue
 	filter  queue.Filter
 	limits  Limits
+	watch   Watcher // nil if nobody wants to know
 	dropped atomic.Uint64
 }
 
 // NewGroup returns the group that fills q with what filter, which may be nil,
-// selects. Of limits, Pending counts: memory is bounded as that of queues.
-func NewGroup(q *queue.Queue, filter queue.Filter, limits Limits) *Group {
-	return &Group{q: q, filter: filter, limits: limits}
+// selects. Of limits, Pending counts: memory is bounded as that of queues. watch
+// hears of what is discarded and may be nil.
+func NewGroup(q *queue.Queue, filter queue.Filter, limits Limits, watch Watcher) *Group {
+	return &Group{q: q, filter: filter, limits: limits, watch: watch}
 }
 
 // Queue returns what the consumers subscribe to.
@@ -40,6 +42,9 @@ func (g *Group) Publish(m *message.Message) (slow bool) {
 		}
 		g.q.EndTransient([]uint64{pos})
 		g.dropped.Add(1)
+		if g.watch != nil {
+			g.watch.Discarded(nil)
+		}
 	}
 	return g.full()
 }

@@ -32,7 +32,8 @@ type Options struct {
 // Watcher gets to know how a subscription fares. It is called with locks held
 // and only takes a note.
 type Watcher interface {
-	// Discarded says that m was, because the consumer is slow.
+	// Discarded says that m was, because the consumer is slow. m is nil where
+	// it isn't in memory.
 	Discarded(m *message.Message)
 	// Slow says that more than half of what may wait waits now, for the first
 	// time since nothing did.

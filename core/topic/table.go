@@ -3,6 +3,7 @@ package topic
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
@@ -23,6 +24,7 @@ type Table struct {
 	subs     *Trie[Listener]
 	bindings *Trie[*Binding]
 	cache    map[string]*Routes // emptied by every change
+	size     atomic.Int64       // subscriptions and bindings
 }
 
 // Routes are the subscriptions that one topic's messages go to. They are
@@ -60,7 +62,19 @@ func (t *Table) change(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f()
+	t.size.Store(int64(t.subs.Len() + t.bindings.Len()))
 	clear(t.cache)
+}
+
+// Any reports whether there are subscriptions. It takes no lock.
+func (t *Table) Any() bool { return t.size.Load() > 0 }
+
+// Count returns how many subscriptions and bindings there are under exactly
+// that pattern.
+func (t *Table) Count(pattern string) int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.subs.Count(pattern) + t.bindings.Count(pattern)
 }
 
 // Routes returns who gets what is published to the topic of that name.

@@ -70,6 +70,31 @@ func (t *Trie[T]) Remove(pattern string, v T) bool {
 	return removed
 }
 
+// Count returns how many values there are under exactly that pattern.
+func (t *Trie[T]) Count(pattern string) int {
+	if !message.IsPattern(pattern) {
+		if s := t.exact[pattern]; s != nil {
+			return len(s.list)
+		}
+		return 0
+	}
+	n := &t.root
+	for element := range strings.SplitSeq(pattern, ".") {
+		switch element {
+		case ">":
+			return len(n.below.list)
+		case "*":
+			n = n.star
+		default:
+			n = n.children[element]
+		}
+		if n == nil {
+			return 0
+		}
+	}
+	return len(n.here.list)
+}
+
 // Match calls fn with each value whose pattern selects name, in no particular
 // order; with a value that is there under several such patterns, once for
 // each. fn must not change the trie. Match does not allocate.
