@@ -135,6 +135,9 @@ func (l *link) parse(b []byte, e *event, r receiver, now int64) (int, error) {
 
 // answer writes what the packets of a read ask for.
 func (l *link) answer() error {
+	if a, ok := l.codec.(answerer); ok {
+		l.answers = a.appendAnswers(l.answers)
+	}
 	if len(l.answers) == 0 {
 		return nil
 	}

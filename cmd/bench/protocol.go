@@ -50,6 +50,13 @@ type codec interface {
 	next(buf []byte, e *event) (int, error)
 }
 
+// crediter is a codec whose broker says how many messages may be sent, in all
+// since the beginning.
+type crediter interface{ allowance() int64 }
+
+// answerer is a codec that has something to say after a read.
+type answerer interface{ appendAnswers(dst []byte) []byte }
+
 // publication is what all messages of one publisher have in common.
 type publication struct {
 	destination string
@@ -97,6 +104,7 @@ type event struct {
 
 	// Of protocols that number messages: a confirmation is known by id alone.
 	id       uint16
+	more     uint16 // numbers behind id that are confirmed too
 	numbered bool
 	answers  bool // the packet is answered at once: by answer, and id
 	answer   byte
@@ -151,6 +159,7 @@ func protocols() map[string]protocol {
 		// 1.1 names deliveries by two headers instead of one: worth
 		// comparing where a broker must look them up.
 		"stomp11": stompProtocol{accept: "1.1"},
+		"amqp":    amqpProtocol{},
 		// The QoS is the whole run's, and part of the name.
 		"mqtt":           mqttProtocol{level: 4},
 		"mqtt-q1":        mqttProtocol{level: 4, qos: 1},

@@ -55,7 +55,9 @@ func (p *publisher) receive(e *event, now int64) error {
 		return fmt.Errorf("publisher %d was sent a message", p.index)
 	}
 	if e.numbered {
-		p.confirm(p.ticks[e.id].Load(), now)
+		for i := range int(e.more) + 1 {
+			p.confirm(p.ticks[int(e.id)+i].Load(), now)
+		}
 		return nil
 	}
 	s, err := readStamp(e.body)
@@ -142,16 +144,25 @@ func (p *publisher) allowed(ctx context.Context, n int64) (int64, error) {
 			}
 			continue
 		}
-		if p.window == 0 {
-			return count, ctx.Err()
-		}
-		if room := p.window - (n - p.confirmed.Load()); room > 0 {
-			return min(count, room), nil
+		if room := p.space(n); room > 0 {
+			return min(count, room), ctx.Err()
 		}
 		if err := p.waitForRoom(ctx, n); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// space is how many messages from n on the window and the broker let through.
+func (p *publisher) space(n int64) int64 {
+	room := int64(unlimited)
+	if p.window > 0 {
+		room = p.window - (n - p.confirmed.Load())
+	}
+	if c, ok := p.link.codec.(crediter); ok {
+		room = min(room, c.allowance()-n)
+	}
+	return room
 }
 
 // waitForConsumers sleeps a little: consumers count what they got once per
@@ -171,7 +182,7 @@ func (p *publisher) waitForConsumers(ctx context.Context) error {
 func (p *publisher) waitForRoom(ctx context.Context, n int64) error {
 	p.waiting.Store(true)
 	defer p.waiting.Store(false)
-	if p.window > n-p.confirmed.Load() || n >= p.limit.Load() {
+	if p.space(n) > 0 || n >= p.limit.Load() {
 		return nil
 	}
 	select {
