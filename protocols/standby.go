@@ -149,7 +149,7 @@ func pump(to, from *stream) bool {
 		if err := from.WaitReadable(); err != nil {
 			return false
 		}
-		buffer := relayBuffers.Get().(*[relayBuffer]byte)
+		buffer := relayBuffers.Get().(*[relayBuffer]byte) //nolint:errcheck // nothing else is put there
 		n, err := from.Read(buffer[:])
 		if n > 0 {
 			if _, werr := to.Write(buffer[:n]); werr != nil {

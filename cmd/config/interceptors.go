@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -156,11 +157,11 @@ func (v *validator) interceptors(i *Interceptors) {
 
 func checkComposite(c *Composite, f *policy.Forward) error {
 	if (c.Queue == "") == (c.Topic == "") {
-		return fmt.Errorf("needs one of queue and topic")
+		return errors.New("needs one of queue and topic")
 	}
 	for _, to := range c.ForwardTo {
 		if (to.Queue == "") == (to.Topic == "") {
-			return fmt.Errorf("each entry of forwardTo needs one of queue and topic")
+			return errors.New("each entry of forwardTo needs one of queue and topic")
 		}
 		if strings.TrimSpace(to.Selector) == "" {
 			continue

@@ -12,9 +12,17 @@ import (
 )
 
 var clusterColumns = []column{
-	{"Mode", "mode", false}, {"Node", "node", false}, {"Role", "role", false}, {"Since", "since", false},
-	{"Master", "master", false}, {"Epoch", "epoch", false}, {"Lease seconds left", "leaseSeconds", false},
-	{"Console", "console", false}, {"Clients", "client", false}, {"Standbys", "standby", false}, {"Failovers to it", "failovers", false},
+	{"Mode", "mode", false},
+	{"Node", "node", false},
+	{"Role", "role", false},
+	{"Since", "since", false},
+	{"Master", "master", false},
+	{"Epoch", "epoch", false},
+	{"Lease seconds left", "leaseSeconds", false},
+	{"Console", "console", false},
+	{"Clients", "client", false},
+	{"Standbys", "standby", false},
+	{"Failovers to it", "failovers", false},
 }
 
 // clusterCommand shows and moves the mastership of a group.

@@ -72,7 +72,7 @@ func (n *node) startGroup(ctx context.Context, configs []protocols.ListenerConfi
 		return err
 	}
 	g := &group{
-		n: n, configs: configs, late: newLateFrontends(checked), exit: os.Exit,
+		n: n, configs: configs, late: newLateFrontends(checked), exit: os.Exit, //nolint:forbidigo // called when this process must not go on for a moment
 		stepping: make(chan chan error), decided: make(chan struct{}), role: roleStandby, since: time.Now(),
 	}
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {

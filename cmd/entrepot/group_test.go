@@ -115,7 +115,7 @@ func TestAMasterStepsDownAndItsClientsGoOnWithTheNext(t *testing.T) {
 	until(t, "b is ready", func() bool { return b.group.ready() == nil })
 	send(t, stompAt(t, a), "/queue/q", "1")
 	// Asked of the standby, it is the master that does it.
-	answer, err := http.Post("http://"+b.console.Addr().String()+"/api/v1/cluster/step-down", "", nil) //nolint:noctx // a test
+	answer, err := http.Post("http://"+b.console.Addr().String()+"/api/v1/cluster/step-down", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

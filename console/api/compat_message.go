@@ -267,7 +267,7 @@ func (c *call) restAnswer(k *broker.Consumer, got broker.Delivery) error {
 	}
 	w := make(done, 1)
 	if err := k.Settle(got.Tag, broker.Accepted, w, 0); err == nil {
-		<-w // the client has the message, however its end is kept
+		<-w //nolint:errcheck // the client has the message, however its end is kept
 	}
 	return nil
 }

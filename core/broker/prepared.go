@@ -58,7 +58,7 @@ func newPrepared(b *Broker) *prepared {
 }
 
 // branchOp is the change of a branch.
-func branchOp(change byte, name string, user string, ops []store.Op) store.Op {
+func branchOp(change byte, name, user string, ops []store.Op) store.Op {
 	data := append([]byte{change, byte(len(name))}, name...)
 	if change == branchPrepare {
 		data = binary.AppendUvarint(data, uint64(len(user)))

@@ -79,6 +79,7 @@ func BenchmarkThousandConsumers(b *testing.B) {
 // benchmarkOnlyMatch is the time from subscribing with a selector that the
 // queue has not seen to the delivery of its only match behind a million others.
 func benchmarkOnlyMatch(b *testing.B, o Options, durable bool, text string) {
+	b.Helper()
 	o.Converters = message.Converters{message.EncodingHub: message.Hub{}}
 	br, err := Open(o)
 	if err != nil {

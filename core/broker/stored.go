@@ -78,7 +78,6 @@ type storedWill struct {
 	message *message.Message
 	delay   uint32 // seconds after the connection's end
 	expiry  uint32 // seconds that the message lives from when it is published, 0 for ever
-	raw     []byte // as opened stores it
 
 	taken bool // the leader's: it is on its way to be published, or cancelled
 }
@@ -132,7 +131,7 @@ func newStoredSessions(b *Broker) *storedSessions {
 		b: b, byClient: make(map[string]*storedSession), groups: make(map[storedGroup]int),
 		dirty: make(map[string]struct{}), parts: make(map[string]int), queues: make(map[string]*queue.Queue),
 	}
-	p.storedUpkeep.init()
+	p.init()
 	return p
 }
 
@@ -157,6 +156,7 @@ func (p *storedSessions) apply(data []byte) {
 	}
 	p.dirty[s.clientID] = struct{}{}
 	switch c.kind {
+	case storedOpen: // done
 	case storedClose:
 		p.close(s, c)
 	case storedEnd:

@@ -122,7 +122,7 @@ func (w *storedWill) append(b []byte) []byte {
 	return append(b, w.message.Raw()...)
 }
 
-func (s *StoredSubscription) append(b []byte, recover bool) []byte {
+func (s *StoredSubscription) append(b []byte, retained bool) []byte {
 	var f byte
 	if s.Queued {
 		f |= storedSubQueued
@@ -130,7 +130,7 @@ func (s *StoredSubscription) append(b []byte, recover bool) []byte {
 	if s.NoLocal {
 		f |= storedSubNoLocal
 	}
-	if recover {
+	if retained {
 		f |= storedSubRecover
 	}
 	b = binary.AppendUvarint(append(b, f, s.Options), uint64(s.ID))
@@ -219,7 +219,7 @@ func (r *storedReader) will() *storedWill {
 	return w
 }
 
-func (r *storedReader) subscription() (s StoredSubscription, recover bool) {
+func (r *storedReader) subscription() (s StoredSubscription, retained bool) {
 	f := r.byte()
 	s.Queued, s.NoLocal = f&storedSubQueued != 0, f&storedSubNoLocal != 0
 	s.Options, s.ID = r.byte(), uint32(r.uvarint())

@@ -224,9 +224,9 @@ func (st *Stored) mayHear(sub *StoredSubscription) error {
 func (st *Stored) May(sub *StoredSubscription) error { return st.mayHear(sub) }
 
 // Subscribe adds or changes subscriptions, which May has allowed, as one record,
-// and waits until that is safe. recover says of which the session gets what
+// and waits until that is safe. retained says of which the session gets what
 // topics remember.
-func (st *Stored) Subscribe(subs []StoredSubscription, recover []bool) error {
+func (st *Stored) Subscribe(subs []StoredSubscription, retained []bool) error {
 	const op = "subscribe"
 	if n := len(st.Subscriptions()) + len(subs); n > st.s.b.o.Stored.Subscriptions {
 		return fail(CodeLimit, op, "the session would have %d subscriptions, the limit is %d (sessions.maxSubscriptions)",
@@ -235,7 +235,7 @@ func (st *Stored) Subscribe(subs []StoredSubscription, recover []bool) error {
 	// The ids of recovered messages are counted from here.
 	id := st.s.b.NewID()
 	id.Lo <<= 24
-	c := storedChange{kind: storedSubscribe, clientID: st.s.clientID, id: id, subs: subs, recover: recover}
+	c := storedChange{kind: storedSubscribe, clientID: st.s.clientID, id: id, subs: subs, recover: retained}
 	if err := st.s.await(st.p.op(&c)); err != nil {
 		return refused(err, op)
 	}

@@ -43,8 +43,13 @@ func TestAVirtualTopicsQueuesAreFoundByTheirName(t *testing.T) {
 
 func TestAWrongVirtualTopicIsRefused(t *testing.T) {
 	for _, v := range []policy.VirtualTopic{
-		{Name: "", Prefix: "C.*."}, {Name: "a,b", Prefix: "C.*."}, {Name: "a", Prefix: ""}, {Name: "a", Prefix: "C.*"},
-		{Name: "a", Prefix: "C.>."}, {Name: "a", Prefix: "C.", Postfix: "x"}, {Name: "a", Prefix: "C.", Postfix: ".*"},
+		{Name: "", Prefix: "C.*."},
+		{Name: "a,b", Prefix: "C.*."},
+		{Name: "a", Prefix: ""},
+		{Name: "a", Prefix: "C.*"},
+		{Name: "a", Prefix: "C.>."},
+		{Name: "a", Prefix: "C.", Postfix: "x"},
+		{Name: "a", Prefix: "C.", Postfix: ".*"},
 	} {
 		if b, err := Open(Options{VirtualTopics: []policy.VirtualTopic{v}}); err == nil {
 			_ = b.Close(t.Context())
@@ -223,7 +228,9 @@ func TestForwardsHaveNoLoops(t *testing.T) {
 	to := func(name string) []policy.ForwardTo { return []policy.ForwardTo{{Destination: message.Queue(name)}} }
 	r := newRig(t, func(o *Options) {
 		o.Forwards = []policy.Forward{
-			{From: message.Queue("1"), To: to("2")}, {From: message.Queue("2"), To: to("3")}, {From: message.Queue("3"), To: to("1")},
+			{From: message.Queue("1"), To: to("2")},
+			{From: message.Queue("2"), To: to("3")},
+			{From: message.Queue("3"), To: to("1")},
 			{From: message.Queue("grow.>"), To: []policy.ForwardTo{{Destination: message.Queue("grow."), Wrap: true}}},
 		}
 	})
@@ -271,7 +278,10 @@ func TestForwardsHonourLimits(t *testing.T) {
 func TestAWrongForwardIsRefused(t *testing.T) {
 	to := []policy.ForwardTo{{Destination: message.Queue("b")}}
 	for _, f := range []policy.Forward{
-		{To: to}, {From: message.Queue("a,b"), To: to}, {From: a}, {From: a, To: []policy.ForwardTo{{}}},
+		{To: to},
+		{From: message.Queue("a,b"), To: to},
+		{From: a},
+		{From: a, To: []policy.ForwardTo{{}}},
 		{From: a, To: []policy.ForwardTo{{Destination: message.Queue("b.*")}}},
 		{From: a, To: []policy.ForwardTo{{Destination: message.Queue("b"), Selector: "x ="}}},
 	} {

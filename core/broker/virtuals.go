@@ -174,7 +174,7 @@ func (v *virtuals) filter(name string) queue.Filter {
 	if len(texts) == 0 {
 		return nil
 	}
-	var any anyOf
+	var either anyOf
 	for _, text := range texts {
 		f, err := v.b.filter(text, "")
 		if err != nil {
@@ -184,9 +184,9 @@ func (v *virtuals) filter(name string) queue.Filter {
 		if f == nil {
 			return nil
 		}
-		any = append(any, f)
+		either = append(either, f)
 	}
-	return any
+	return either
 }
 
 // anyOf selects what one of the filters does.

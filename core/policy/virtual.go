@@ -28,7 +28,7 @@ func (v *VirtualTopic) Check() error {
 	case message.ValidateName(v.Name) != nil || message.Topic(v.Name).IsComposite():
 		return fmt.Errorf("virtual topic %q: not a pattern of topics", v.Name)
 	case !strings.HasSuffix(v.Prefix, ".") || strings.ContainsAny(v.Prefix, ">,") || len(v.Prefix) > message.MaxNameLength/2:
-		return fmt.Errorf("virtual topic %q: the prefix %q is not elements with a dot behind each, such as Consumer.*.", v.Name, v.Prefix)
+		return fmt.Errorf("virtual topic %q: the prefix %q is not, as Consumer.*. is, elements with a dot behind each", v.Name, v.Prefix)
 	case v.Postfix != "" && !strings.HasPrefix(v.Postfix, ".") || strings.ContainsAny(v.Postfix, "*>,") || len(v.Postfix) > message.MaxNameLength/4:
 		return fmt.Errorf("virtual topic %q: the postfix %q does not begin with a dot, or has wildcards", v.Name, v.Postfix)
 	}

@@ -27,6 +27,7 @@ func (c *counting) Get(dst, key []byte) ([]byte, error) {
 
 // backlog is a world with n messages, numbered from 1, all of them on disk.
 func backlog(t *testing.T, n int) *world {
+	t.Helper()
 	w := newWorld(t, 1)
 	w.eager = false
 	for range n {

@@ -123,7 +123,7 @@ func collectRanges(n *node, o Options, found *[]Key) {
 		}
 		*found = append(*found, Key{Field: f, Low: low, High: high})
 	}
-	switch n.op { //nolint:exhaustive // the others demand no range
+	switch n.op {
 	case opAnd:
 		for _, k := range n.kids {
 			collectRanges(k, o, found)

@@ -67,7 +67,7 @@ func (h *History) Add(m *message.Message, d Depth) {
 	h.bytes += m.Size()
 	h.trim(p, d, now)
 	for h.bytes > h.most && h.used.Len() > 1 {
-		h.forget(h.used.Back().Value.(*past))
+		h.forget(h.used.Back().Value.(*past)) //nolint:errcheck // nothing else is put there
 	}
 	for h.bytes > h.most {
 		h.pop(p)

@@ -153,6 +153,7 @@ func TestAMasterWithoutEtcdKnowsItsEndBeforeEtcdDoes(t *testing.T) {
 }
 
 func shortly(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx

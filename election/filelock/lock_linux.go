@@ -23,7 +23,7 @@ func overNetwork(f *os.File) bool {
 	if unix.Fstatfs(int(f.Fd()), &s) != nil {
 		return true
 	}
-	switch int64(s.Type) {
+	switch int64(s.Type) { //nolint:unconvert // types differ between systems
 	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC:
 		return true
 	}

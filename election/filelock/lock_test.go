@@ -15,6 +15,7 @@ import (
 )
 
 func locker(t *testing.T, dir, node string) *Locker {
+	t.Helper()
 	return New(Options{
 		Dir: dir, Node: node, Period: 20 * time.Millisecond, Poll: 5 * time.Millisecond,
 		Client: map[string]string{"stomp": node + ":1"}, Console: node + ":2",

@@ -108,17 +108,6 @@ func (p prefixes) address(d message.Destination) string {
 	return d.String()
 }
 
-// appendAddress appends the same.
-func (p prefixes) appendAddress(b []byte, d message.Destination) []byte {
-	switch d.Kind {
-	case message.KindQueue:
-		return append(append(b, p.queue...), d.Name...)
-	case message.KindTopic:
-		return append(append(b, p.topic...), d.Name...)
-	}
-	return append(b, d.String()...)
-}
-
 // clip shortens what a client wrote for an error.
 func clip(s string) string {
 	const most = 100

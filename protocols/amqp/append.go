@@ -75,7 +75,7 @@ func appendSize(b []byte, code8 byte, n int) []byte {
 
 func appendString(b []byte, s string) []byte { return appendVariable(b, fmtString8, s) }
 func appendSymbol(b []byte, s string) []byte { return appendVariable(b, fmtSymbol8, s) }
-func appendBinary(b []byte, p []byte) []byte { return appendVariable(b, fmtBinary8, alias(p)) }
+func appendBinary(b, p []byte) []byte        { return appendVariable(b, fmtBinary8, alias(p)) }
 
 // appendSymbols writes one symbol as itself and several as an array.
 func appendSymbols(b []byte, list []string) []byte {
@@ -287,7 +287,7 @@ func appendInteger(b []byte, t message.Type, n uint64) []byte {
 func appendWideCompound(b []byte, v message.Value) []byte {
 	at := len(b)
 	b = append(b, make([]byte, 8)...)
-	count := 0
+	var count int
 	if entries, ok := v.Map(); ok {
 		count = 2 * len(entries)
 		for _, e := range entries {

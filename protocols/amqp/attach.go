@@ -80,7 +80,7 @@ func (l *link) refuse(a *attach, err error) error {
 var outcomes = []string{"amqp:accepted:list", "amqp:rejected:list", "amqp:released:list", "amqp:modified:list"}
 
 // attachTarget makes the link one on which the client sends.
-func (l *link) attachTarget(a *attach, answer *attach) error {
+func (l *link) attachTarget(a, answer *attach) error {
 	c := l.sess.conn
 	l.second = a.rcvSettleMode == 1 && a.target.coordinator == nil
 	if !l.second {

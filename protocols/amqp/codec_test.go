@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -43,10 +44,8 @@ func hasUnevenArray(v message.Value) bool {
 		return true
 	}
 	list, _ := v.List()
-	for _, e := range list {
-		if hasUnevenArray(e) {
-			return true
-		}
+	if slices.ContainsFunc(list, hasUnevenArray) {
+		return true
 	}
 	entries, _ := v.Map()
 	for _, e := range entries {
@@ -141,10 +140,12 @@ func TestMalformedValuesAreRefused(t *testing.T) {
 func TestCompositesComeBackAsTheyWere(t *testing.T) {
 	in := attach{
 		name: "l", handle: 7, role: true, sndSettleMode: 1, rcvSettleMode: 1,
-		source: &source{address: message.StringValue("queue://a"), durable: 2, expiryPolicy: "never",
+		source: &source{
+			address: message.StringValue("queue://a"), durable: 2, expiryPolicy: "never",
 			filter:       message.MapValue([]message.MapEntry{{Key: message.SymbolValue("f"), Value: message.StringValue("x")}}),
 			outcomes:     []string{"amqp:accepted:list", "amqp:rejected:list"},
-			capabilities: []string{"queue"}, defaultOutcome: state{kind: stateModified, failed: true}},
+			capabilities: []string{"queue"}, defaultOutcome: state{kind: stateModified, failed: true},
+		},
 		target:               terminus{node: &target{address: message.StringValue("t"), expiryPolicy: "session-end"}},
 		initialDeliveryCount: some(uint32(0)), maxMessageSize: 1 << 40,
 	}

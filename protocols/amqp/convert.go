@@ -3,6 +3,7 @@ package amqp
 import (
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -116,7 +117,7 @@ func (b *builder) addBody(v message.Value) {
 		if b.ends == nil {
 			b.data = p
 		} else {
-			b.data = append(b.data[:len(b.data):len(b.data)], p...)
+			b.data = append(slices.Clip(b.data), p...)
 		}
 		b.ends = append(b.ends, len(b.data))
 	case codeSequence:
@@ -124,7 +125,7 @@ func (b *builder) addBody(v message.Value) {
 		if b.ends == nil {
 			b.list = list
 		} else {
-			b.list = append(b.list[:len(b.list):len(b.list)], list...)
+			b.list = append(slices.Clip(b.list), list...)
 		}
 		b.ends = append(b.ends, len(b.list))
 	default:

@@ -23,9 +23,6 @@ const minSparse = 1024
 
 func (d *deliveries) at(id uint32) *delivery { return &d.ring[id&uint32(len(d.ring)-1)] }
 
-// next returns the id that add gives.
-func (d *deliveries) next() uint32 { return d.first + d.n }
-
 // skip uses up an id for a delivery that is settled.
 func (d *deliveries) skip() (id uint32) {
 	if d.n == 0 {

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -97,10 +98,8 @@ func (f *fields) unsigned(want string, codes ...byte) (n uint64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	for _, c := range codes {
-		if c == code {
-			return f.uint64Of(code)
-		}
+	if slices.Contains(codes, code) {
+		return f.uint64Of(code)
 	}
 	f.wrong(code, want)
 	return 0, false

@@ -39,7 +39,7 @@ func (d *decoder) sectionCode() uint64 {
 		}
 		return 0
 	}
-	code := uint64(0)
+	var code uint64
 	if len(d.b) > 0 && (d.b[0] == fmtSymbol8 || d.b[0] == fmtSymbol32) {
 		code = sectionNames[alias(d.variable(d.byte()))]
 	} else {

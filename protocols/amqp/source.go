@@ -20,7 +20,7 @@ const (
 )
 
 // attachSource makes the link one on which the broker sends.
-func (l *link) attachSource(a *attach, answer *attach) error {
+func (l *link) attachSource(a, answer *attach) error {
 	c := l.sess.conn
 	answer.target = a.target
 	answer.initialDeliveryCount = some(uint32(0))

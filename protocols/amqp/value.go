@@ -3,6 +3,7 @@ package amqp
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -228,8 +229,8 @@ func (d *decoder) array(n, depth int) message.Value {
 		if d.err != nil {
 			return message.Null()
 		}
-		for i := len(descriptors) - 1; i >= 0; i-- {
-			v = message.DescribedValue(descriptors[i], v)
+		for _, descriptor := range slices.Backward(descriptors) {
+			v = message.DescribedValue(descriptor, v)
 		}
 		list = append(list, v)
 	}
@@ -252,14 +253,30 @@ var typeCodes = [...]struct {
 	t    message.Type
 	code byte
 }{
-	{message.TypeNull, fmtNull}, {message.TypeBool, fmtBool},
-	{message.TypeInt8, fmtByte}, {message.TypeInt16, fmtShort}, {message.TypeInt32, fmtInt}, {message.TypeInt64, fmtLong},
-	{message.TypeUint8, fmtUbyte}, {message.TypeUint16, fmtUshort}, {message.TypeUint32, fmtUint}, {message.TypeUint64, fmtUlong},
-	{message.TypeFloat, fmtFloat}, {message.TypeDouble, fmtDouble},
-	{message.TypeDecimal32, fmtDecimal32}, {message.TypeDecimal64, fmtDecimal64}, {message.TypeDecimal128, fmtDecimal128},
-	{message.TypeChar, fmtChar}, {message.TypeTimestamp, fmtTimestamp}, {message.TypeUUID, fmtUUID},
-	{message.TypeString, fmtString32}, {message.TypeSymbol, fmtSymbol32}, {message.TypeBinary, fmtBinary32},
-	{message.TypeList, fmtList32}, {message.TypeMap, fmtMap32}, {message.TypeArray, fmtArray32},
+	{message.TypeNull, fmtNull},
+	{message.TypeBool, fmtBool},
+	{message.TypeInt8, fmtByte},
+	{message.TypeInt16, fmtShort},
+	{message.TypeInt32, fmtInt},
+	{message.TypeInt64, fmtLong},
+	{message.TypeUint8, fmtUbyte},
+	{message.TypeUint16, fmtUshort},
+	{message.TypeUint32, fmtUint},
+	{message.TypeUint64, fmtUlong},
+	{message.TypeFloat, fmtFloat},
+	{message.TypeDouble, fmtDouble},
+	{message.TypeDecimal32, fmtDecimal32},
+	{message.TypeDecimal64, fmtDecimal64},
+	{message.TypeDecimal128, fmtDecimal128},
+	{message.TypeChar, fmtChar},
+	{message.TypeTimestamp, fmtTimestamp},
+	{message.TypeUUID, fmtUUID},
+	{message.TypeString, fmtString32},
+	{message.TypeSymbol, fmtSymbol32},
+	{message.TypeBinary, fmtBinary32},
+	{message.TypeList, fmtList32},
+	{message.TypeMap, fmtMap32},
+	{message.TypeArray, fmtArray32},
 }
 
 // elementType returns the type of an array's elements by their constructor.

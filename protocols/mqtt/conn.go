@@ -78,7 +78,6 @@ type terms struct {
 	maximumPacket  int           // bytes that the client takes
 	aliasMaximum   int           // topic aliases that the client takes
 	withText       bool          // the client wants reason strings
-	authMethod     string
 }
 
 func newConn(f *Frontend, nc *protocols.Conn) *conn {

@@ -56,7 +56,6 @@ func qosOf(m *message.Message) byte {
 type publication struct {
 	qos     byte
 	retain  bool
-	topic   []byte // as the client wrote it, or name is set
 	name    []byte // in the broker's notation
 	payload []byte
 	props   *properties
@@ -194,7 +193,7 @@ func (c *conn) foreign(m *message.Message, v *message.View) (props, payload []by
 		return nil, payload
 	}
 	if text {
-		props = appendByteProperty(props, propPayloadFormat, 1)
+		props = appendTrueProperty(props, propPayloadFormat)
 	}
 	if validProperty(contentType) {
 		props = appendTextProperty(props, propContentType, contentType)

@@ -7,7 +7,7 @@ import (
 )
 
 func TestViewOfAMessage(t *testing.T) {
-	props := appendByteProperty(nil, propPayloadFormat, 1)
+	props := appendTrueProperty(nil, propPayloadFormat)
 	props = appendUserProperty(appendUserProperty(props, "k", "1"), "k", "2")
 	payload := append(append([]byte{2 | payloadProps, byte(len(props))}, props...), "text"...)
 	m := message.New(&message.Envelope{Destination: message.Topic("t")}, message.EncodingMQTT, payload)
@@ -18,7 +18,8 @@ func TestViewOfAMessage(t *testing.T) {
 	want := &message.View{
 		Properties: []message.Property{
 			{Name: qosProperty, Value: message.Int32Value(2)},
-			{Name: "k", Value: message.StringValue("1")}, {Name: "k", Value: message.StringValue("2")},
+			{Name: "k", Value: message.StringValue("1")},
+			{Name: "k", Value: message.StringValue("2")},
 		},
 		Body: message.TextBody("text"),
 	}

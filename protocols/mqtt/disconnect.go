@@ -24,7 +24,7 @@ func (c *conn) authenticateAgain(p packet) error {
 	if c.version < v5 {
 		return violation("AUTH came on a connection of MQTT %v", c.version)
 	}
-	if _, err := readAuth(p); err != nil {
+	if err := checkAuth(p); err != nil {
 		return err
 	}
 	return violation("AUTH came on a connection without an authentication method") // [MQTT-4.12.1-1]

@@ -78,7 +78,7 @@ func nextPacket(b []byte, limit int) (p packet, n, need int, err error) {
 	if err := p.checkFlags(); err != nil {
 		return p, 0, 0, err
 	}
-	remaining, size := 0, 0
+	var remaining, size int
 	for i := 1; ; i++ {
 		if i == 5 {
 			return p, 0, 0, malformed("remaining length has more than four bytes") // [MQTT-1.5.5-1]
@@ -96,8 +96,10 @@ func nextPacket(b []byte, limit int) (p packet, n, need int, err error) {
 		}
 	}
 	if size+remaining > limit {
-		return p, 0, 0, &fault{reason: packetTooLarge,
-			text: fmt.Sprintf("%v has %d bytes, the limit is %d", p.kind, size+remaining, limit)} // [MQTT-3.2.2-15]
+		return p, 0, 0, &fault{
+			reason: packetTooLarge,
+			text:   fmt.Sprintf("%v has %d bytes, the limit is %d", p.kind, size+remaining, limit),
+		} // [MQTT-3.2.2-15]
 	}
 	if len(b) < size+remaining {
 		return p, 0, size + remaining, nil

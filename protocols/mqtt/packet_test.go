@@ -35,7 +35,7 @@ func decodeAny(p packet, v version) (again []byte, err error) {
 	case typeDisconnect:
 		_, err = readDisconnect(p, v)
 	case typeAuth:
-		_, err = readAuth(p)
+		err = checkAuth(p)
 	case typeReserved, typeConnack, typeSuback, typeUnsuback, typePingreq, typePingresp:
 	}
 	return again, err
@@ -169,7 +169,7 @@ func TestPacketsAreDecodedOrRefusedWithTheirReason(t *testing.T) {
 
 func TestPacketsThatCameInPartAreWaitedFor(t *testing.T) {
 	whole := unhex(t, "33 08 0003 612f62 000a 68")
-	for n := range len(whole) {
+	for n := range whole {
 		_, taken, need, err := nextPacket(whole[:n], strangerPacket)
 		if taken != 0 || err != nil || need <= n || need > len(whole) {
 			t.Errorf("of %d bytes: took %d, needs %d, %v", n, taken, need, err)

@@ -331,7 +331,9 @@ func sized(raw []byte, at int) (v []byte, end int) {
 	return raw[at+2 : end : end], end
 }
 
-func appendByteProperty(b []byte, p property, v byte) []byte { return append(b, byte(p), v) }
+// appendTrueProperty encodes a property of one byte that says 1, the only value
+// that is ever written.
+func appendTrueProperty(b []byte, p property) []byte { return append(b, byte(p), 1) }
 
 func appendUint16Property(b []byte, p property, v uint16) []byte {
 	return binary.BigEndian.AppendUint16(append(b, byte(p)), v)

@@ -38,7 +38,7 @@ func section(tb testing.TB, ack []byte) []byte {
 func TestConnackSaysWhatHolds(t *testing.T) {
 	r := newRig(t, protocols.Values{optMaxKeepAlive: "30s", optSessionExpiry: "1m", optReceiveMaximum: "5", optAliases: "7"})
 	props := appendUint32Property(nil, propSessionExpiry, 1000)
-	props = appendByteProperty(props, propRequestResponse, 1)
+	props = appendTrueProperty(props, propRequestResponse)
 	_, ack := r.connect(hello{v: v5, clean: true, keepAlive: 60, props: props})
 	p := section(t, ack)
 	for id, want := range map[property][]byte{
@@ -62,7 +62,7 @@ func TestPropertiesReachSubscribersAsTheyAre(t *testing.T) {
 	s := r.client(hello{v: v5, clean: true})
 	s.subscribe(0, "t")
 	p := r.client(hello{v: v5, clean: true})
-	props := appendByteProperty(nil, propPayloadFormat, 1)
+	props := appendTrueProperty(nil, propPayloadFormat)
 	props = appendTextProperty(props, propContentType, "text/plain")
 	props = appendTextProperty(props, propResponseTopic, "re/ply")
 	props = appendTextProperty(props, propCorrelationData, "\x00\x01")
@@ -316,7 +316,7 @@ func TestWills(t *testing.T) {
 			w.send([]byte{byte(typeDisconnect) << 4, 1, byte(disconnectWithWill)})
 			s.wantBodies("gone")
 		}
-		w = r.client(h)
+		r.client(h)
 		r.client(h) // takes the session over
 		s.wantBodies("gone")
 	}
@@ -439,7 +439,7 @@ func TestMessagesOfOtherProtocols(t *testing.T) {
 	if err := r.broker.Send(false, m); err != nil {
 		t.Fatal(err)
 	}
-	want := appendByteProperty(nil, propPayloadFormat, 1)
+	want := appendTrueProperty(nil, propPayloadFormat)
 	want = appendTextProperty(want, propContentType, "text/x")
 	want = appendTextProperty(want, propResponseTopic, "re/ply")
 	want = appendTextProperty(want, propCorrelationData, "c1")

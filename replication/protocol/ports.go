@@ -16,7 +16,7 @@ type Log interface {
 	Durable() uint64
 	Epochs() []log.EpochStart
 	BoundaryAt(index uint64) (log.Position, error)
-	ReadFrames(dst []byte, from uint64, max int) ([]byte, error)
+	ReadFrames(dst []byte, from uint64, limit int) ([]byte, error)
 	AppendFrames(raw []byte) error
 	Commit(sync bool) error
 	TruncateAfter(pos log.Position) error

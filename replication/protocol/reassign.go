@@ -29,7 +29,7 @@ func (n *Node) tickReassigning() {
 		return
 	}
 	switch {
-	case !n.asked && n.now-n.reassigning.since >= n.o.CoverWithin:
+	case !n.asked && n.now-n.since >= n.o.CoverWithin:
 		n.o.Logger.Warn("a change of the in-sync set was dropped: the new set is too slow", "change", n.why)
 		n.reassigning = reassigning{}
 		n.advance()
@@ -105,7 +105,7 @@ func (n *Node) wanted() (*election.Configuration, string) {
 			next.Quorum = election.Majority(len(next.Voters))
 		}
 		next.InSync = with(without(next.InSync, name), p.member)
-		return &next, fmt.Sprintf("%s is in sync", name)
+		return &next, name + " is in sync"
 	}
 	for _, m := range c.InSync {
 		p := n.followed[m.Node]
@@ -114,7 +114,7 @@ func (n *Node) wanted() (*election.Configuration, string) {
 		}
 		next := c.Clone()
 		next.InSync = without(next.InSync, m.Node)
-		return &next, fmt.Sprintf("%s is silent", m.Node)
+		return &next, m.Node + " is silent"
 	}
 	return nil, ""
 }

@@ -3,6 +3,7 @@ package simtest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/entrepot-mq/entrepot/core/store/log"
 	"github.com/entrepot-mq/entrepot/election"
@@ -191,11 +192,13 @@ func (g *oracle) master() *node {
 
 func (g *oracle) describe() string {
 	s := fmt.Sprintf("lock %+v, %+v", g.w.store.state.Lock, g.w.store.state.Config)
+	var sSb194 strings.Builder
 	for _, n := range g.w.nodes {
 		if n.alive {
 			role, epoch := n.repl.Role()
-			s += fmt.Sprintf("; %s/%d: %v of %d, promised %d, log %v, applied %d", n.name, n.hard.Inc, role, epoch, n.hard.Promised, n.log.Last(), n.applied)
+			sSb194.WriteString(fmt.Sprintf("; %s/%d: %v of %d, promised %d, log %v, applied %d", n.name, n.hard.Inc, role, epoch, n.hard.Promised, n.log.Last(), n.applied))
 		}
 	}
+	s += sSb194.String()
 	return s
 }

@@ -44,15 +44,15 @@ type Result struct {
 	Changes   int // of the configuration, elections aside
 }
 
-// Violation is a broken promise: what, when, and the last events before it.
-type Violation struct {
+// ViolationError is a broken promise: what, when, and the last events before it.
+type ViolationError struct {
 	Options Options
 	At      time.Duration
 	What    string
 	Trace   []string
 }
 
-func (v *Violation) Error() string {
+func (v *ViolationError) Error() string {
 	return fmt.Sprintf("seed %d at %v: %s\n%s", v.Options.Seed, v.At, v.What, strings.Join(v.Trace, "\n"))
 }
 
@@ -69,7 +69,7 @@ type world struct {
 	calm   bool // faults are over
 	trace  ring
 	result Result
-	bad    *Violation
+	bad    *ViolationError
 }
 
 // event happens at a time; at the same time, in the order in which events were planned.
@@ -86,7 +86,7 @@ func (q events) Less(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].serial < q[j].serial
 }
 func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) } //nolint:errcheck // only events are pushed
 func (q *events) Pop() any {
 	old := *q
 	e := old[len(old)-1]
@@ -111,7 +111,7 @@ func (w *world) chance(percent float64) bool { return w.rand.Float64()*100 < per
 // violate ends the run.
 func (w *world) violate(format string, args ...any) {
 	if w.bad == nil {
-		w.bad = &Violation{Options: w.o, At: w.now, What: fmt.Sprintf(format, args...), Trace: w.trace.lines()}
+		w.bad = &ViolationError{Options: w.o, At: w.now, What: fmt.Sprintf(format, args...), Trace: w.trace.lines()}
 	}
 }
 
@@ -119,10 +119,10 @@ func (w *world) note(format string, args ...any) {
 	w.trace.add(fmt.Sprintf("%10.3f ", w.now.Seconds()) + fmt.Sprintf(format, args...))
 }
 
-// Run simulates one group until the end, or the first violation, which is a *Violation.
+// Run simulates one group until the end, or the first violation, which is a *ViolationError.
 func Run(o Options) (Result, error) {
 	o = o.withDefaults()
-	w := &world{o: o, rand: rand.New(rand.NewPCG(o.Seed, 0x51ed270b27))}
+	w := &world{o: o, rand: rand.New(rand.NewPCG(o.Seed, 0x51ed270b27))} //nolint:gosec // a seed repeats a failure
 	w.god = newOracle(w)
 	w.store = newCoordinator(w)
 	for i := range o.Nodes + o.Spares {
@@ -154,7 +154,7 @@ const calmTime = 30 * time.Second
 
 func (w *world) runUntil(end time.Duration) {
 	for w.bad == nil && len(w.queue) > 0 && w.queue[0].at <= end {
-		e := heap.Pop(&w.queue).(event)
+		e := heap.Pop(&w.queue).(event) //nolint:errcheck // only events are pushed
 		w.now = e.at
 		w.result.Events++
 		e.fn()

@@ -205,7 +205,7 @@ func keysAndValuesHaveLimits(t *testing.T, s subject) {
 		{put("\x00mark", "x"), ErrBadKey},
 		{del("!badger!x"), ErrBadKey},
 	} {
-		w, err := s.Begin(mark(uint64(max(s.Intent(), s.Mark().Index+1))))
+		w, err := s.Begin(mark(max(s.Intent(), s.Mark().Index+1)))
 		if err != nil {
 			t.Fatal(err)
 		}

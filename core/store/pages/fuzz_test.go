@@ -101,15 +101,15 @@ func writeFile(t testing.TB, fs disk.FS, name string, b []byte) {
 }
 
 func FuzzFileUse(f *testing.F) {
-	f.Add(fileUse{100, 50}.append(nil))
-	f.Add(fileUse{}.append(nil))
-	f.Add(fileUse{50, 100}.append(nil))
+	f.Add(fileUse{100, 50}.encode())
+	f.Add(fileUse{}.encode())
+	f.Add(fileUse{50, 100}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u, ok := decodeFileUse(b)
 		if !ok {
 			return
 		}
-		if again, ok := decodeFileUse(u.append(nil)); !ok || again != u || u.live > u.size || u.size > maxValueFile {
+		if again, ok := decodeFileUse(u.encode()); !ok || again != u || u.live > u.size || u.size > maxValueFile {
 			t.Fatalf("%x is %+v, and then %+v, %v", b, u, again, ok)
 		}
 	})

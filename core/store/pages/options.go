@@ -42,7 +42,8 @@ type Options struct {
 	Verify     Verify
 
 	// MinFree: bytes that must be free on the disk to begin a checkpoint, half of it to go on with
-	// one. Badger writes through mappings, where a full disk kills the process. Default 256 MiB.
+	// one. Badger writes through mappings, where a full disk kills the process. Default 128 MiB: its
+	// memory tables and what a merge of its tables writes, without the values that stand apart.
 	MinFree int64
 	// Free returns the bytes free on the disk of dir; nil asks the operating system.
 	Free func(dir string) (int64, error)
@@ -64,7 +65,7 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.BaseTable, 16)
 	set(&o.DeadPercent, 50)
 	if o.MinFree == 0 {
-		o.MinFree = 256 << 20
+		o.MinFree = 128 << 20
 	}
 	if o.DeadBytes == 0 {
 		o.DeadBytes = 1 << 30

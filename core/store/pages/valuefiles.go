@@ -33,8 +33,8 @@ type fileUse struct {
 	live int64 // of those, the ones that keys refer to
 }
 
-func (u fileUse) append(b []byte) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(u.size)), uint64(u.live))
+func (u fileUse) encode() []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(u.size)), uint64(u.live))
 }
 
 func decodeFileUse(b []byte) (u fileUse, ok bool) {

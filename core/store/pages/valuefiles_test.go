@@ -177,7 +177,7 @@ func TestNothingIsMovedBeforeAnUnfinishedCheckpointIsWrittenAgain(t *testing.T) 
 func TestWhatAnEarlierAttemptLeftIsNeverRead(t *testing.T) {
 	s := &badgerSubject{o: smallOptions(t.TempDir())}
 	s.Badger = openBadger(t, s.o)
-	t.Cleanup(func() { _ = s.Badger.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	cs, want := pagesOf(0, 40), map[string][]byte{}
 	for i := range 8000 { // some transactions
 		cs = append(cs, put(fmt.Sprintf("\x03%d", i), strings.Repeat("x", 400)))

@@ -160,7 +160,7 @@ func (w *valueWriter) tables(fn func(key, use []byte) error) error {
 	for _, id := range slices.Sorted(maps.Keys(w.changed)) {
 		var use []byte
 		if u := w.changed[id]; u.live > 0 {
-			use = u.append(nil)
+			use = u.encode()
 		}
 		if err := fn(fileKey(id), use); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 
 // within returns a context that ends long after whatever should happen.
 func within(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx

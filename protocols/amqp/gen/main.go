@@ -59,7 +59,7 @@ func main() {
 	}
 	out, err := format.Source(b.Bytes())
 	if err == nil {
-		err = os.WriteFile("performatives.go", out, 0o644)
+		err = os.WriteFile("performatives.go", out, 0o600)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
