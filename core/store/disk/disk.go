@@ -62,6 +62,17 @@ type File interface {
 	Close() error
 }
 
+// BlockSize is the multiple of bytes that direct reads and writes must keep to.
+const BlockSize = 4096
+
+// Direct is an FS that can leave the operating system's cache out.
+type Direct interface {
+	// OpenDirect opens an existing file for reads and writes that go from memory to the disk. Offsets, lengths and
+	// the addresses of slices must be multiples of BlockSize. A file system that can't do it says so here, or some
+	// by EINVAL when a read or write is tried. Reads and writes of other handles see the same content.
+	OpenDirect(name string) (File, error)
+}
+
 // LockedError says that a directory is in use.
 type LockedError struct {
 	Dir string

@@ -7,6 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var _ Direct = OS{}
+
+// OpenDirect implements Direct.
+func (OS) OpenDirect(name string) (File, error) { return openOS(name, os.O_RDWR|unix.O_DIRECT) }
+
 // datasync leaves out timestamps, which plain fsync would journal at every batch.
 func datasync(f *os.File) error {
 	for {

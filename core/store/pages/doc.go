@@ -25,8 +25,9 @@
 // last file. How much of each file is live stands in Badger too, changed by the same checkpoint as
 // the places. A file without live values is given up when no reader of an older version is left; a
 // queue that is consumed in order empties its files one after another. What is left alive in files
-// that are mostly dead is moved together by Maintain. Value files are read with pread, so they are in
-// the page cache, not in the process's memory.
+// that are mostly dead is moved together by Maintain. Value files are written, and large values are
+// read, past the system's cache where that is possible (direct.go); otherwise with pread and pwrite, so
+// that they never count as the process's memory.
 //
 // Damage is an error (*DamageError), never other data. Badger alone does not promise that: it leaves
 // out what it cannot read of a block, cuts a memory table's log at the first bad byte, deletes tables
@@ -55,7 +56,8 @@
 // 0x00 "v" and a number (8 bytes): what is used of a value file, in bytes, and what of that is live, as
 // uvarints.
 //
-// A value file holds records (value.go), one behind the other. The last file may go on with the
+// A value file holds records (value.go), one behind the other; what a checkpoint appends ends with zeros
+// to the end of a block of 4096 bytes. The last file may go on with the
 // remains of an attempt that was not completed; Open cuts them off.
 //
 // # Locks

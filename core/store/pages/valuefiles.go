@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/entrepot-mq/entrepot/core/store/disk"
 )
@@ -60,6 +61,10 @@ type valueFiles struct {
 	dir string  // immutable
 	max int64   // immutable: bytes of a file
 
+	direct atomic.Bool // the files can be read and written past the system's cache
+	blocks sync.Pool   // of *[]byte, aligned, for direct reads
+	buf    []byte      // aligned, of whoever has the slot: for writes
+
 	mu    sync.Mutex // guards what follows; whoever has the slot changes it
 	use   map[uint64]fileUse
 	next  uint64 // number of the next file
@@ -84,6 +89,8 @@ func (v *valueFiles) path(id uint64) string { return filepath.Join(v.dir, valueN
 // checkpoint that was not completed has left is removed.
 func (v *valueFiles) adopt(use map[uint64]fileUse, readOnly bool) error {
 	v.use, v.next = use, 1
+	_, direct := v.fs.(disk.Direct)
+	v.direct.Store(direct)
 	for id, u := range use {
 		v.next = max(v.next, id+1)
 		size, err := v.length(id)
@@ -272,6 +279,11 @@ func (v *valueFiles) read(dst, key []byte, version uint64, p place) ([]byte, err
 	if p.size > recordHead+MaxKey+MaxValue {
 		return dst, damaged(valueName(p.file), "a record of %d bytes at %d", p.size, p.off)
 	}
+	if p.size >= directSize {
+		if dst, ok := v.readDirect(dst, key, version, p); ok {
+			return dst, nil
+		}
+	}
 	f, err := v.openRead(p.file)
 	if err != nil {
 		return dst, err
@@ -283,11 +295,17 @@ func (v *valueFiles) read(dst, key []byte, version uint64, p place) ([]byte, err
 	if err = errors.Join(err, f.Close()); err != nil {
 		return dst[:start], &DamageError{What: fmt.Sprintf("value of key %x", key), File: valueName(p.file), Advice: restoreAdvice, Err: err}
 	}
-	r, ok := parseRecord(b)
-	if !ok || r.version != version || string(r.key) != string(key) {
+	value, ok := valueIn(b, key, version)
+	if !ok {
 		return dst[:start], damaged(valueName(p.file), "value of key %x, version %d, at %d: checksum does not match", key, version, p.off)
 	}
-	return append(dst[:start], r.value...), nil // moves it to where the record began
+	return append(dst[:start], value...), nil // moves it to where the record began
+}
+
+// valueIn returns the value in the bytes of a record, and false if it isn't that of key and version.
+func valueIn(b, key []byte, version uint64) ([]byte, bool) {
+	r, ok := parseRecord(b)
+	return r.value, ok && r.version == version && string(r.key) == string(key)
 }
 
 // each calls fn for every record in the first size bytes of a file, in order, until fn returns an error.
@@ -297,23 +315,47 @@ func (v *valueFiles) each(id uint64, size int64, fn func(p place, r record) erro
 		return err
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(io.NewSectionReader(f, 0, size), 256<<10)
-	var buf []byte
+	in := bufio.NewReaderSize(io.NewSectionReader(f, 0, size), 1<<20) // more than a record
 	for at := int64(0); at < size; {
-		head, err := in.Peek(recordHead)
-		n, ok := recordLength(head)
-		if err == nil && ok {
-			buf = slices.Grow(buf[:0], n)[:n]
-			_, err = io.ReadFull(in, buf)
-		}
-		r, whole := parseRecord(buf[:min(n, len(buf))])
-		if err != nil || !ok || !whole {
+		r, n, err := nextRecord(in, at)
+		if err != nil {
 			return &DamageError{What: fmt.Sprintf("no whole record at %d", at), File: valueName(id), Advice: restoreAdvice, Err: err}
 		}
-		if err := fn(place{id, uint32(at), uint32(n)}, r); err != nil {
+		if r.key != nil {
+			if err := fn(place{id, uint32(at), uint32(n)}, r); err != nil {
+				return err
+			}
+		}
+		if _, err := in.Discard(n); err != nil {
 			return err
 		}
 		at += int64(n)
 	}
 	return nil
+}
+
+var errRecord = errors.New("checksum does not match")
+
+// nextRecord looks at what stands at offset at: a record of n bytes, or without a key n zeros that fill
+// a block.
+func nextRecord(in *bufio.Reader, at int64) (r record, n int, err error) {
+	head, err := in.Peek(recordHead)
+	if n, ok := recordLength(head); ok {
+		b, err := in.Peek(n)
+		if r, ok := parseRecord(b); ok {
+			return r, n, nil
+		}
+		if err != nil {
+			return record{}, 0, err
+		}
+	}
+	n = int(-at & (disk.BlockSize - 1))
+	fill, fillErr := in.Peek(n)
+	if fillErr == nil && n > 0 && !slices.ContainsFunc(fill, func(c byte) bool { return c != 0 }) {
+		return record{}, n, nil
+	}
+	if err == nil {
+		err = errRecord
+	}
+	return record{}, 0, err
 }

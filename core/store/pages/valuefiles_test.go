@@ -239,6 +239,14 @@ func (f *failing) Create(name string) (disk.File, error) {
 
 func (f *failing) Open(name string) (disk.File, error) { return f.wrap(f.OS.Open(name)) }
 
+func (f *failing) OpenDirect(name string) (disk.File, error) {
+	d, ok := disk.FS(f.OS).(disk.Direct)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return f.wrap(d.OpenDirect(name))
+}
+
 func (f *failing) Rename(from, to string) error {
 	if err := f.change(); err != nil {
 		return err
@@ -262,7 +270,7 @@ func (f *failing) SyncDir(dir string) error {
 
 func (f failingFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.fs.change(); err != nil {
-		n, _ := f.File.WriteAt(b[:len(b)/2], off) // torn
+		n, _ := f.File.WriteAt(b[:len(b)/2/disk.BlockSize*disk.BlockSize], off) // torn
 		return n, err
 	}
 	return f.File.WriteAt(b, off)

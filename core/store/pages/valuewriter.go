@@ -12,7 +12,8 @@ import (
 const (
 	// valueBuffer is how many bytes of records are written at a time.
 	valueBuffer = 512 << 10
-	// syncEvery: a sync of more would make the log's syncs, which share the disk, wait too long.
+	// syncEvery: a sync of more would make the log's syncs, which share the disk, wait too long. (What is
+	// written past the system's cache doesn't gather there.)
 	syncEvery = 2 << 20
 )
 
@@ -26,8 +27,9 @@ type valueWriter struct {
 	// The file that is appended to; f is nil before the first record.
 	id       uint64
 	f        disk.File
+	direct   bool // f goes past the system's cache
 	buf      []byte
-	written  int64 // bytes before buf
+	written  int64 // bytes before buf, whole blocks
 	unsynced int64 // of those
 
 	made []uint64 // files that this checkpoint began
@@ -45,12 +47,23 @@ func (w *valueWriter) append(key, value []byte, version uint64) (place, error) {
 	}
 	p := place{file: w.id, off: uint32(w.written) + uint32(len(w.buf)), size: uint32(size)}
 	w.buf = appendRecord(w.buf, key, value, version)
-	u := w.use(w.id)
-	w.changed[w.id] = fileUse{u.size + int64(size), u.live + int64(size)}
+	w.changed[w.id] = fileUse{w.end(), w.use(w.id).live + int64(size)}
 	if len(w.buf) >= valueBuffer {
 		return p, noSpace(w.flush())
 	}
 	return p, nil
+}
+
+// end is where the next record stands.
+func (w *valueWriter) end() int64 { return w.written + int64(len(w.buf)) }
+
+// fill completes the last block with zeros: no later write touches one that holds what counts.
+func (w *valueWriter) fill() {
+	if n := blocks(len(w.buf)); n > len(w.buf) {
+		clear(w.buf[len(w.buf):n])
+		w.buf = w.buf[:n]
+		w.changed[w.id] = fileUse{w.end(), w.use(w.id).live}
+	}
 }
 
 // free notes that the record at p is dead.
@@ -69,36 +82,54 @@ func (w *valueWriter) use(id uint64) fileUse {
 
 // open makes sure that there is a file with room for size bytes.
 func (w *valueWriter) open(size int64) (err error) {
-	if w.f == nil {
-		w.buf = make([]byte, 0, valueBuffer+valueBuffer/4)
-		id, u := w.files.tail()
-		if id != 0 && u.size+size <= w.files.max {
-			w.id, w.written = id, u.size
-			w.f, err = w.files.fs.Open(w.files.path(id))
+	switch {
+	case w.f != nil && w.end()+size <= w.files.max:
+		return nil
+	case w.f != nil:
+		if err := w.finish(); err != nil {
 			return err
 		}
 		return w.create()
 	}
-	if w.written+int64(len(w.buf))+size <= w.files.max {
-		return nil
+	if w.files.buf == nil {
+		w.files.buf = aligned(blocks(valueBuffer + recordHead + MaxKey + MaxValue))
 	}
-	if err := w.finish(); err != nil {
-		return err
+	w.buf = w.files.buf[:0]
+	id, u := w.files.tail()
+	w.written = int64(blocks(int(u.size)))
+	if id == 0 || w.written+size > w.files.max {
+		return w.create()
 	}
-	return w.create()
+	w.id = id
+	return w.reopen()
 }
 
-func (w *valueWriter) create() (err error) {
-	w.written, w.unsynced = 0, 0
-	w.id, w.f, err = w.files.create()
-	if err == nil {
-		w.made = append(w.made, w.id)
+func (w *valueWriter) create() error {
+	id, f, err := w.files.create()
+	if err != nil {
+		return err
 	}
+	w.id, w.written, w.unsynced, w.made = id, 0, 0, append(w.made, id)
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return w.reopen()
+}
+
+// reopen opens the file that is appended to, past the cache if possible.
+func (w *valueWriter) reopen() (err error) {
+	if w.f = w.files.openDirect(w.id); w.f != nil {
+		w.direct = true
+		return nil
+	}
+	w.direct = false
+	w.f, err = w.files.fs.Open(w.files.path(w.id))
 	return err
 }
 
 // finish ends a full file: it is as long as what it holds, which is how Check knows that.
 func (w *valueWriter) finish() error {
+	w.fill()
 	err := w.flush()
 	if err == nil {
 		err = w.f.Truncate(w.written)
@@ -111,24 +142,40 @@ func (w *valueWriter) finish() error {
 	return err
 }
 
-// flush writes what is buffered.
+// flush writes the whole blocks of what is buffered.
 func (w *valueWriter) flush() error {
-	if len(w.buf) == 0 {
+	n := len(w.buf) &^ (disk.BlockSize - 1)
+	if n == 0 {
 		return nil
 	}
 	if err := w.space(); err != nil {
 		return err
 	}
-	if _, err := w.f.WriteAt(w.buf, w.written); err != nil {
+	if err := w.write(w.buf[:n]); err != nil {
 		return err
 	}
-	w.written += int64(len(w.buf))
-	w.unsynced += int64(len(w.buf))
-	w.buf = w.buf[:0]
-	if w.unsynced < syncEvery {
+	w.written += int64(n)
+	w.unsynced += int64(n)
+	w.buf = w.buf[:copy(w.buf, w.buf[n:])]
+	if w.direct || w.unsynced < syncEvery {
 		return nil
 	}
 	return w.sync()
+}
+
+func (w *valueWriter) write(b []byte) error {
+	_, err := w.f.WriteAt(b, w.written)
+	if err == nil || !w.direct || !w.files.refused(err) {
+		return err
+	}
+	if err := w.f.Close(); err != nil {
+		return err
+	}
+	if err := w.reopen(); err != nil {
+		return err
+	}
+	_, err = w.f.WriteAt(b, w.written)
+	return err
 }
 
 func (w *valueWriter) sync() error {
@@ -144,6 +191,7 @@ func (w *valueWriter) settle() error {
 	if w.f == nil {
 		return nil
 	}
+	w.fill()
 	err := w.flush()
 	if err == nil {
 		err = w.sync()
