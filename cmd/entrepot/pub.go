@@ -22,6 +22,8 @@ const maxBody = 256 << 20
 
 type pubFlags struct {
 	clientFlags
+	mqttFlags
+	retain      bool
 	destination string
 	file        string
 	lines       bool
@@ -47,12 +49,15 @@ confirmation of each message, which with --persistent means that it is on disk.`
   entrepot pub /queue/orders --persistent --receipt --file order.json --content-type application/json
   entrepot pub /topic/news one two three -H priority=9
   tail -f app.log | entrepot pub /topic/log --lines
+  entrepot pub --mqtt sensors/cellar/temperature 17.5 --qos 2 --retain
   entrepot pub /queue/load x --count 1000`,
 		Args: arguments(-1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.pub(cmd.Context(), &f, args) },
 	}
 	flags := cmd.Flags()
-	f.register(flags)
+	f.clientFlags.register(flags)
+	f.mqttFlags.register(flags)
+	flags.BoolVar(&f.retain, "retain", false, "let the topic remember the message (with --mqtt)")
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the first argument")
 	flags.StringVarP(&f.file, "file", "f", "", "send what the file holds; - is stdin")
 	flags.BoolVar(&f.lines, "lines", false, "send each line of the file or stdin as a message")
@@ -70,6 +75,9 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 	if err != nil {
 		return err
 	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	if f.count < 1 {
 		return usagef("--count %d sends nothing: give 1 or more", f.count)
 	}
@@ -85,6 +93,9 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 		return err
 	}
 	defer closeSource()
+	if f.mqtt {
+		return p.pubMQTT(f, destination, source)
+	}
 	conn, err := p.dial(ctx, &f.clientFlags)
 	if err != nil {
 		return err

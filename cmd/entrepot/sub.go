@@ -21,6 +21,7 @@ import (
 
 type subFlags struct {
 	clientFlags
+	mqttFlags
 	destination string
 	count       int
 	timeout     time.Duration
@@ -52,13 +53,15 @@ subscriptions that exist.`,
   entrepot sub /topic/news.> -o json
   entrepot sub /queue/orders --count 1 --timeout 10s
   entrepot sub /queue/orders --browser --selector "amount > 100"
-  entrepot sub /topic/news --durable reader --client-id office`,
+  entrepot sub /topic/news --durable reader --client-id office
+  entrepot sub --mqtt 'sensors/+/temperature' --qos 2`,
 		Annotations: map[string]string{"alone": "yes"}, // it does something without a subcommand
 		Args:        arguments(1),
 		RunE:        func(cmd *cobra.Command, args []string) error { return p.sub(cmd.Context(), &f, args) },
 	}
 	flags := cmd.Flags()
-	f.register(flags)
+	f.clientFlags.register(flags)
+	f.mqttFlags.register(flags)
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the argument")
 	flags.IntVarP(&f.count, "count", "n", 0, "end after so many messages; 0 goes on")
 	flags.DurationVar(&f.timeout, "timeout", 0, "end with code 7 when there was no message for so long; 0 waits")
@@ -118,8 +121,11 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 		mode = stomp.AckAuto // there is nothing to acknowledge
 	}
 	options, err := f.subscribeOptions()
-	if err != nil {
+	if err = errors.Join(err, f.check()); err != nil {
 		return err
+	}
+	if f.mqtt {
+		return p.subMQTT(ctx, f, destination)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -141,6 +141,7 @@ type Broker struct {
 	machine machine
 
 	retained   *retained
+	system     systemTopics
 	stored     *storedSessions
 	schedules  *schedules
 	virtuals   *virtuals

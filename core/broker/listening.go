@@ -92,7 +92,7 @@ func (l *Listening) add(name string, noLocal bool) bool {
 	l.countLocal(before, noLocal)
 	l.changed()
 	if !had {
-		l.s.b.topics.Subscribe(name, l.t)
+		l.s.b.table(message.Topic(name)).Subscribe(name, l.t)
 	}
 	return true
 }
@@ -107,7 +107,7 @@ func (l *Listening) Remove(name string) bool {
 	}
 	delete(l.patterns, name)
 	l.countLocal(noLocal, false)
-	l.s.b.topics.Unsubscribe(name, l.t)
+	l.s.b.table(message.Topic(name)).Unsubscribe(name, l.t)
 	l.changed()
 	return true
 }
@@ -180,7 +180,7 @@ func (l *Listening) stop() {
 	l.ended = true
 	for name, noLocal := range l.patterns {
 		l.countLocal(noLocal, false)
-		l.s.b.topics.Unsubscribe(name, l.t)
+		l.s.b.table(message.Topic(name)).Unsubscribe(name, l.t)
 	}
 	clear(l.patterns)
 	l.mu.Unlock()
@@ -211,7 +211,7 @@ func selectsAny(patterns []string, name string) bool {
 // remembered returns what topics remember that a name or pattern selects, and
 // that has not expired.
 func (b *Broker) remembered(name string) []*message.Message {
-	found := b.retained.match(name)
+	found := append(b.retained.match(name), b.system.match(name)...)
 	now := b.NowMs()
 	fresh := found[:0]
 	for _, m := range found {

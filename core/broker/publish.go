@@ -100,6 +100,8 @@ func (s *Session) admit(m *message.Message) error {
 		return refuse(CodeNotFound, "the temporary destination does not exist any more: its connection has ended")
 	case retains(m) && !s.b.emptyBody(m) && !s.b.retained.room(m, s.b.o.Retained):
 		return refuse(CodeLimit, "topics remember as many messages or bytes as they may (retained.messages, retained.bytes)")
+	case isSystem(d):
+		return refuse(CodeForbidden, "only the broker publishes there")
 	case isAdvisory(d):
 		return refuse(CodeForbidden, "only the broker tells of events")
 	case message.IsPattern(d.Name) && !asksStatistics(d):

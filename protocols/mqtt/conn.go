@@ -186,8 +186,10 @@ func (c *conn) closeSession() {
 		c.stored.End(c.expiry, c.withWill)
 	}
 	c.session.Close()
+	c.front.unwatch(c)
 	c.front.metrics.connections.Add(-1)
 	c.mu.Lock()
+	c.front.metrics.subscriptions.Add(-int64(len(c.subs.list)))
 	c.ended = true
 	c.mu.Unlock()
 }

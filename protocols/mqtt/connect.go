@@ -248,6 +248,10 @@ func (c *conn) restore(sub *subscription) {
 		c.log.Info("a subscription of the session was not restored", "filter", sub.filter, "err", err)
 		return
 	}
+	if sysFilter(sub.filter) {
+		c.front.watch(c)
+	}
+	c.front.metrics.subscriptions.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.subs.put(sub)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -25,6 +26,7 @@ type Options struct {
 type Frontend struct {
 	opts    Options
 	metrics metrics
+	sys     sysTopics
 
 	mu   sync.Mutex
 	read []listenerSettings
@@ -50,7 +52,9 @@ func New(o Options) *Frontend {
 	if o.Server == "" {
 		o.Server = "Entrepot"
 	}
-	return &Frontend{opts: o}
+	f := &Frontend{opts: o}
+	f.sys.started = time.Now()
+	return f
 }
 
 // Name implements protocols.Frontend.

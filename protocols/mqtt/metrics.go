@@ -5,6 +5,8 @@ import "sync/atomic"
 // Stats is what a frontend has counted. Totals only grow.
 type Stats struct {
 	Connections   int    // open now, authenticated
+	Subscriptions int    // of open connections
+	Packets       uint64 // of all types that came
 	Opened        uint64 // connections that authenticated
 	Received      uint64 // PUBLISH packets carried out
 	Delivered     uint64 // PUBLISH packets sent
@@ -17,6 +19,8 @@ type Stats struct {
 
 type metrics struct {
 	connections   atomic.Int64
+	subscriptions atomic.Int64
+	packets       atomic.Uint64
 	opened        atomic.Uint64
 	received      atomic.Uint64
 	delivered     atomic.Uint64
@@ -31,6 +35,8 @@ type metrics struct {
 func (f *Frontend) Snapshot() Stats {
 	return Stats{
 		Connections:   int(f.metrics.connections.Load()),
+		Subscriptions: int(f.metrics.subscriptions.Load()),
+		Packets:       f.metrics.packets.Load(),
 		Opened:        f.metrics.opened.Load(),
 		Received:      f.metrics.received.Load(),
 		Delivered:     f.metrics.delivered.Load(),

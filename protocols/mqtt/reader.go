@@ -123,6 +123,8 @@ func (c *conn) process() error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	w := c.work
+	packets := uint64(0)
+	defer func() { c.front.metrics.packets.Add(packets) }()
 	for {
 		if err := c.waitForRoom(); err != nil {
 			return err
@@ -139,6 +141,7 @@ func (c *conn) process() error {
 			return nil
 		}
 		w.start += n
+		packets++
 		if err := c.handle(p); err != nil {
 			return err
 		}

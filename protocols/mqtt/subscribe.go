@@ -178,6 +178,9 @@ func (c *conn) subscribe(p packet) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(k.filters, func(o filterOption) bool { return sysFilter(alias(o.filter)) }) {
+		c.front.watch(c) // before it listens: it gets what is published here as what topics remember
+	}
 	s := subscribing{codes: make([]byte, len(k.filters)), subs: make([]*subscription, len(k.filters))}
 	for i := range k.filters {
 		sub, err := c.prepare(&k.filters[i], k.subscriptionID)
@@ -204,11 +207,13 @@ func (c *conn) subscribe(p packet) error {
 		}
 	}
 	c.mu.Lock()
+	before := len(c.subs.list)
 	for _, sub := range s.subs {
 		if sub != nil {
 			c.subs.put(sub)
 		}
 	}
+	c.front.metrics.subscriptions.Add(int64(len(c.subs.list) - before))
 	c.post(func(b []byte) []byte { return appendSuback(b, typeSuback, k.id, s.codes, c.version) })
 	c.undefer()
 	c.mu.Unlock()

@@ -20,6 +20,7 @@ func (c *conn) unsubscribe(p packet) error {
 			codes[i] = byte(noSubscriptionExisted)
 			continue
 		}
+		c.front.metrics.subscriptions.Add(-1)
 		c.detach(sub)
 		stored = append(stored, sub.stored())
 	}

@@ -451,3 +451,36 @@ func TestMessagesOfOtherProtocols(t *testing.T) {
 		t.Fatalf("got %+v", d)
 	}
 }
+
+func TestSysTopicsTellHowTheBrokerIs(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.client(hello{v: v311, id: "s", clean: true})
+	s.subscribe(0, "$SYS/broker/version", "$SYS/broker/clients/connected", "$SYS/broker/subscriptions/count")
+	got := map[string]string{}
+	for range 3 {
+		d := s.receive()
+		got[d.topic] = d.body
+		if !d.retain {
+			t.Errorf("%s is not said to be retained", d.topic)
+		}
+	}
+	for topic, want := range map[string]string{
+		"version": "Entrepot/test", "clients/connected": "1", "subscriptions/count": "0",
+	} {
+		if got["$SYS/broker/"+topic] != want {
+			t.Errorf("%s is %q, want %q", topic, got["$SYS/broker/"+topic], want)
+		}
+	}
+	s.subscribe(0, "#")
+	s.wantNothing()
+	p := r.client(hello{v: v5, clean: true})
+	p.send(publishing{topic: "$SYS/broker/version", body: "mine", qos: 1, id: 3}.packet(v5))
+	p.expectAck(typePuback, 3, notAuthorized)
+	s.wantNothing()
+	r.front.announce() // as every sysInterval
+	for range 3 {
+		if d := s.receive(); d.retain {
+			t.Errorf("news of %s are said to be retained", d.topic)
+		}
+	}
+}
