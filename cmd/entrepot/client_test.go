@@ -175,3 +175,44 @@ func TestPasscodeComesFromFlagFileOrVariable(t *testing.T) {
 		}
 	}
 }
+
+func TestServerAddressesOfMQTT(t *testing.T) {
+	for text, want := range map[string]endpoint{
+		"": {"127.0.0.1:1883", "127.0.0.1", false}, "broker": {"broker:1883", "broker", false},
+		"mqtt://broker:1": {"broker:1", "broker", false}, "mqtts://broker": {"broker:8883", "broker", true},
+	} {
+		if got, err := parseMQTTServer(text); err != nil || got != want {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, wrong := range []string{"stomp://broker", "mqtt://", "a b"} {
+		if got, err := parseMQTTServer(wrong); err == nil {
+			t.Errorf("%q is %+v", wrong, got)
+		}
+	}
+}
+
+func TestPubAndSubSpeakMQTT(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir(), "--listen", "mqtt://127.0.0.1:0")
+	env := []string{"ENTREPOT_MQTT_SERVER=" + c.mqtt}
+	run := func(want int, args ...string) string {
+		t.Helper()
+		r := runWith(t.Context(), "", env, args...)
+		if r.code != want {
+			t.Fatalf("%v: %+v", args, r)
+		}
+		return r.out
+	}
+	run(exitOK, "pub", "--mqtt", "a/b", "kept", "--retain", "--qos", "2")
+	want := `{"topic":"a/b","qos":1,"retained":true,"body":"kept"}` + "\n"
+	if out := run(exitOK, "sub", "--mqtt", "a/+", "-n", "1", "--timeout", "10s", "-o", "json"); out != want {
+		t.Errorf("got %s", out)
+	}
+	session := []string{"sub", "--mqtt", "q", "--qos", "2", "--client-id", "reader", "--durable", "x"}
+	run(exitTimeout, append(session, "--timeout", "100ms")...)
+	run(exitOK, "pub", "--mqtt", "q", "one", "two", "--qos", "1")
+	if out := run(exitOK, append(session, "-n", "2", "--timeout", "10s")...); out != "one\ntwo\n" {
+		t.Errorf("got %q", out)
+	}
+	run(exitUsage, "pub", "--mqtt", "q", "x", "--qos", "3")
+}

@@ -26,6 +26,7 @@ type child struct {
 	cmd     *exec.Cmd
 	banner  string
 	stomp   string // host:port
+	mqtt    string // host:port, "" without such a listener
 	console string // host:port
 	log     *logBuffer
 	exited  chan struct{}
@@ -97,11 +98,11 @@ func startChild(t *testing.T, args ...string) *child {
 	if err != nil {
 		t.Fatalf("no banner: %v", err)
 	}
-	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+ console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
+	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+(?:,mqtt://(127\.0\.0\.1:\d+))? console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
 	if m == nil {
 		t.Fatalf("the banner is %q", c.banner)
 	}
-	c.stomp, c.console = m[1], m[2]
+	c.stomp, c.mqtt, c.console = m[1], m[2], m[3]
 	return c
 }
 
