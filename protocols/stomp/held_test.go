@@ -23,7 +23,11 @@ func full(t *testing.T) (r *rig, p *client, n int) {
 		if n > 100 {
 			t.Fatal("the broker never asks to wait")
 		}
-		p.do("SEND", "destination:/queue/full", body)
+		// The receipt of a SEND may come before its connection is made to
+		// wait; when a later frame is answered that is decided.
+		p.send("SEND", "destination:/queue/full", body)
+		p.do("BEGIN", "transaction:barrier")
+		p.do("ABORT", "transaction:barrier")
 	}
 	return r, p, n
 }
