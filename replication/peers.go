@@ -30,7 +30,7 @@ type peers struct {
 	r     *Replica
 	mu    sync.Mutex
 	to    map[string]*sender
-	in    map[net.Conn]struct{} // connections that others opened
+	in    map[net.Conn]bool // open connections; true: dialled here
 	ended bool
 }
 
@@ -64,26 +64,35 @@ func (p *peers) send(m *protocol.Message) {
 	s.push(m)
 }
 
+// close ends what others say at once, and gives what was queued for them a moment to be written: a master's last
+// word is that it is one no more.
 func (p *peers) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	for c := range p.in {
-		_ = c.Close() // wakes its receiver
+	for c, dialled := range p.in {
+		if !dialled {
+			_ = c.Close() // wakes its receiver
+		} else {
+			_ = c.SetDeadline(time.Now().Add(lastWords)) // ends what hangs
+		}
 	}
 }
 
+// lastWords is how long a sender may write when the replica has ended.
+const lastWords = 200 * time.Millisecond
+
 // hold registers a connection, so that close ends it; false if that has happened.
-func (p *peers) hold(c net.Conn) bool {
+func (p *peers) hold(c net.Conn, dialled bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
 		return false
 	}
 	if p.in == nil {
-		p.in = make(map[net.Conn]struct{})
+		p.in = make(map[net.Conn]bool)
 	}
-	p.in[c] = struct{}{}
+	p.in[c] = dialled
 	return true
 }
 
@@ -132,6 +141,9 @@ func (s *sender) run() {
 	for {
 		select {
 		case <-s.r.life.Done():
+			if batch = s.take(batch); conn != nil && len(batch) > 0 {
+				_ = s.flush(conn, out, batch, &head) // whoever misses it finds out otherwise
+			}
 			return
 		case <-s.wake:
 		}
@@ -161,6 +173,15 @@ func (s *sender) write(conn net.Conn, out *bufio.Writer, batch []*protocol.Messa
 	if err := conn.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 		return err
 	}
+	if s.r.life.Err() != nil { // after the deadline above: close sets its own behind the end of life
+		if err := conn.SetWriteDeadline(time.Now().Add(lastWords)); err != nil {
+			return err
+		}
+	}
+	return s.flush(conn, out, batch, head)
+}
+
+func (s *sender) flush(conn net.Conn, out *bufio.Writer, batch []*protocol.Message, head *[]byte) error {
 	for _, m := range batch {
 		*head = wire.AppendMessage((*head)[:0], m)
 		if _, err := out.Write(*head); err != nil {
@@ -191,12 +212,15 @@ func (r *Replica) connect(node string, purpose wire.Purpose) (net.Conn, error) {
 		_ = c.Close() // nothing was said
 		return nil, fmt.Errorf("%v is not loopback, and there is no TLS", c.RemoteAddr())
 	}
-	if !r.peers.hold(c) {
+	if !r.peers.hold(c, true) {
 		_ = c.Close() // nothing was said
 		return nil, net.ErrClosed
 	}
 	hello := wire.AppendHello(nil, wire.Hello{Version: wire.Version, Purpose: purpose, Group: r.o.Group, Node: r.o.Node, Receiver: node})
 	err = c.SetDeadline(time.Now().Add(helloWithin))
+	if err == nil {
+		err = r.life.Err()
+	}
 	if err == nil {
 		_, err = c.Write(hello)
 	}
@@ -228,7 +252,7 @@ func (r *Replica) accept() {
 			}
 			continue
 		}
-		if !r.peers.hold(c) {
+		if !r.peers.hold(c, false) {
 			_ = c.Close() // too late
 			return
 		}

@@ -102,9 +102,7 @@ func TestHandOverLosesNothing(t *testing.T) {
 		to = g.nodes[1]
 	}
 	began := time.Now()
-	if err := m.replica.HandOver(context.Background(), to.name); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "hand-over", func() error { return m.replica.HandOver(context.Background(), to.name) })
 	eventually(t, "new master", func() error {
 		to.mu.Lock()
 		defer to.mu.Unlock()

@@ -83,7 +83,7 @@ func (n *Node) alive(c *election.Configuration) int {
 // to win, those that are merely preferred a moment.
 func (n *Node) patience(c *election.Configuration) time.Duration {
 	last := n.log.Last()
-	var d time.Duration
+	d := n.o.RankDelay / 3 // the others' words come
 	for _, m := range c.InSync {
 		p := n.peers[m.Node]
 		if m.Node == n.o.Node || p == nil || p.member != m || n.now-p.at >= n.o.Silence {
