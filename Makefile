@@ -6,6 +6,8 @@ VERSION   ?= dev
 IMAGE     ?= entrepot
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
+SEEDS     ?= 1000
+SEED      ?= 0
 ARGS      ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -68,6 +70,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+.PHONY: sim
+sim: ## drive simulated groups through faults, SEEDS of them (1000), or SEED alone with its trace
+	go test -count=1 -timeout 0 -v -run '^TestGroupsKeepTheirPromises$$' ./replication/simtest -args -sim.seeds $(SEEDS) -sim.seed $(SEED)
 
 .PHONY: bench
 bench: ## run the Go benchmarks; "entrepot bench" drives a running broker

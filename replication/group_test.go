@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // group is several nodes in one process: real stores, real connections, and a register for the configuration.
 type group struct {
-	t     *testing.T
+	t     testing.TB
 	reg   *register
 	nodes []*member
 	level replication.Level
@@ -52,7 +52,7 @@ type member struct {
 	done chan struct{}
 }
 
-func newGroup(t *testing.T, n int, edit ...func(*group)) *group {
+func newGroup(t testing.TB, n int, edit ...func(*group)) *group {
 	t.Helper()
 	g := &group{t: t, reg: newRegister(), cut: make(map[[2]string]bool)}
 	for _, f := range edit {
@@ -294,7 +294,7 @@ func (g *group) inSync(n int) {
 	})
 }
 
-func eventually(t *testing.T, what string, f func() error) {
+func eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -307,7 +307,7 @@ func eventually(t *testing.T, what string, f func() error) {
 
 // client is a connection without a protocol.
 type client struct {
-	t *testing.T
+	t testing.TB
 	*broker.Session
 	mu    sync.Mutex
 	got   []broker.Delivery
@@ -328,7 +328,7 @@ func (c *client) Closed(err error) {
 	c.ended = err
 }
 
-func connect(t *testing.T, b *broker.Broker, id string) *client {
+func connect(t testing.TB, b *broker.Broker, id string) *client {
 	t.Helper()
 	c := &client{t: t}
 	s, err := b.Connect(broker.ConnectRequest{Protocol: "test", ClientID: id, Sink: c})

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -16,6 +17,7 @@ type leading struct {
 	synced   uint64
 	followed map[string]*progress
 	drain    drain
+	piece    piece
 }
 
 // progress is how far a follower is known to be.
@@ -140,26 +142,47 @@ func (n *Node) leads() bool { return n.role == Elected || n.role == Master }
 // ship sends p's follower what it doesn't have, as far as the window allows.
 func (n *Node) ship(name string, p *progress) {
 	for p.phase == streaming && p.next.Index < n.written.Index && p.flying < n.o.Window {
-		raw, err := n.log.ReadFrames(nil, p.next.Index, n.o.Chunk)
-		if err != nil {
-			n.probe(name, p) // released meanwhile, or failed: what it needs is found out again
+		raw, end, err := n.read(p.next)
+		if errors.Is(err, errLogMoved) {
+			n.fail(err)
 			return
 		}
-		ends, err := log.Ends(nil, raw)
-		if err != nil || len(ends) == 0 {
-			n.fail(errLogMoved)
+		if err != nil {
+			n.probe(name, p) // released meanwhile, or failed: what it needs is found out again
 			return
 		}
 		if len(p.sent) == 0 {
 			p.moved = n.now
 		}
-		end := ends[len(ends)-1]
 		p.sent = append(p.sent, sending{end.Index, len(raw)})
 		p.flying += len(raw)
 		p.spoken = n.now
 		n.send(name, Message{Kind: Append, Epoch: n.epoch, Prev: p.next, End: end, Commit: n.commit, Raw: raw})
 		p.next = end
 	}
+}
+
+// read returns frames behind from, and where they end. What one follower got is kept for the next one.
+func (n *Node) read(from log.Position) ([]byte, log.Position, error) {
+	if n.piece.from == from && len(n.piece.raw) > 0 {
+		return n.piece.raw, n.piece.end, nil
+	}
+	raw, err := n.log.ReadFrames(nil, from.Index, n.o.Chunk)
+	if err != nil {
+		return nil, log.Position{}, err
+	}
+	ends, err := log.Ends(nil, raw)
+	if err != nil || len(ends) == 0 {
+		return nil, log.Position{}, errLogMoved
+	}
+	n.piece = piece{from: from, raw: raw, end: ends[len(ends)-1]}
+	return raw, n.piece.end, nil
+}
+
+// piece is a part of the log that was read to be sent.
+type piece struct {
+	from, end log.Position
+	raw       []byte
 }
 
 func (n *Node) heartbeat(name string, p *progress) {

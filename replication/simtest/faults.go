@@ -264,8 +264,24 @@ func (w *world) changeGroup(n *node) {
 	})
 }
 
+// stop kills n and keeps it from doing anything for a while.
+func (w *world) stop(n *node, d time.Duration) {
+	w.note("%s is down for %v", n.name, d)
+	n.restart(false)
+	n.frozen = w.now + d
+	w.after(d, func() { w.thaw(n) })
+}
+
+// silence cuts what n says to others.
+func (w *world) silence(n *node, cut bool) {
+	for _, m := range w.nodes {
+		w.god.cut[[2]int{n.i, m.i}] = cut
+	}
+}
+
 // heal ends all faults.
 func (w *world) heal() {
+	w.lose, w.elected, w.reached = nil, nil, nil
 	w.note("all faults end")
 	w.calm = true
 	w.store.down = false

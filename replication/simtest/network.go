@@ -28,7 +28,7 @@ func (w *world) transmit(from *node, m *protocol.Message) {
 }
 
 func (w *world) carry(from, to *node, m *protocol.Message) {
-	if !w.linked(from, to) {
+	if !w.linked(from, to) || w.lose != nil && w.lose(m) {
 		return
 	}
 	d := w.between(200*time.Microsecond, 2*time.Millisecond)

@@ -95,7 +95,7 @@ func (n *node) start() {
 	n.repl = protocol.New(protocol.Options{
 		Node: n.name, Memory: w.o.Memory, NotBefore: n.floor, Seed: w.rand.Uint64(), Without: w.o.Without,
 		Heartbeat: 200 * time.Millisecond, Silence: 700 * time.Millisecond, RankDelay: 100 * time.Millisecond, FenceWithin: time.Second,
-		Contact: 2 * time.Second, ShrinkAfter: 4 * time.Second, CoverWithin: 3 * time.Second, Chunk: 1 << w.rand.IntN(13), Window: 16 << 10,
+		Contact: 2 * time.Second, ShrinkAfter: 4 * time.Second, CoverWithin: 3 * time.Second, Chunk: 1 << w.rand.IntN(1+w.spread()), Window: 16 << 10,
 	}, n.hard, n, l, n.kept, n.clock())
 	w.note("%s starts: inc %d, promised %d, log %v, state at %d", n.name, n.hard.Inc, n.hard.Promised, l.Last(), n.kept)
 	n.watched = 0
@@ -285,6 +285,9 @@ func (n *node) resign() {
 func (n *node) lead(epoch uint64) {
 	n.w.god.leads(n, epoch)
 	n.w.disturb(n)
+	if n.w.elected != nil {
+		n.w.elected(n)
+	}
 	n.leads, n.epoch = true, epoch
 	err := n.log.SetEpoch(epoch)
 	if err == nil {
@@ -301,6 +304,9 @@ func (n *node) lead(epoch uint64) {
 func (n *node) committed(index uint64) {
 	n.w.god.commits(n, n.applied, index)
 	n.applied = index
+	if n.w.reached != nil {
+		n.w.reached(n)
+	}
 	for len(n.pending) > 0 && n.pending[0].index <= index {
 		n.w.god.confirm(n.pending[0])
 		n.pending = n.pending[1:]

@@ -20,6 +20,8 @@ type Options struct {
 	// Without leaves a rule out; Unguarded lets configurations be written whoever wrote last. The run should fail.
 	Without   protocol.Rule
 	Unguarded bool
+	// script takes the place of random faults: a scenario that chance meets too rarely.
+	script func(*world)
 }
 
 func (o Options) withDefaults() Options {
@@ -58,18 +60,21 @@ func (v *ViolationError) Error() string {
 
 // world is one run.
 type world struct {
-	o      Options
-	rand   *rand.Rand
-	now    time.Duration
-	queue  events
-	serial uint64
-	nodes  []*node
-	store  *coordinator
-	god    oracle
-	calm   bool // faults are over
-	trace  ring
-	result Result
-	bad    *ViolationError
+	o       Options
+	rand    *rand.Rand
+	now     time.Duration
+	queue   events
+	serial  uint64
+	nodes   []*node
+	store   *coordinator
+	lose    func(*protocol.Message) bool // says which messages a script's network loses; may be nil
+	reached func(*node)                  // told by a script's world of each commit; may be nil
+	elected func(*node)                  // told by a script's world of each new leader; may be nil
+	god     oracle
+	calm    bool // faults are over
+	trace   ring
+	result  Result
+	bad     *ViolationError
 }
 
 // event happens at a time; at the same time, in the order in which events were planned.
@@ -131,7 +136,12 @@ func Run(o Options) (Result, error) {
 		n.start()
 	}
 	w.after(0, w.produce)
-	w.after(w.between(time.Second, 3*time.Second), w.nextFault)
+	if o.script != nil {
+		w.calm = true
+		o.script(w)
+	} else {
+		w.after(w.between(time.Second, 3*time.Second), w.nextFault)
+	}
 	w.runUntil(o.Faults)
 	w.heal()
 	w.runUntil(o.Faults + calmTime)
@@ -179,4 +189,12 @@ func (r *ring) lines() []string {
 		out = append(out, r.kept[i%len(r.kept)])
 	}
 	return out
+}
+
+// spread is how large messages may be, as a power of two: a script wants one frame in each.
+func (w *world) spread() int {
+	if w.o.script != nil {
+		return 0
+	}
+	return 12
 }

@@ -118,6 +118,8 @@ type Log struct {
 	retry   bool  // try in spite of full
 	err     error // the log has failed or is closed
 
+	scanners sync.Pool // of ReadFrames: shipping reads small pieces often
+
 	kick chan struct{} // wakes the maintenance goroutine
 	stop chan struct{}
 	done sync.WaitGroup

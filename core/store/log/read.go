@@ -216,13 +216,17 @@ func (l *Log) ReadFrames(dst []byte, from uint64, limit int) ([]byte, error) {
 		return dst, err
 	}
 	defer l.unpin(r)
-	var sc scanner
+	sc, _ := l.scanners.Get().(*scanner)
+	if sc == nil {
+		sc = &scanner{}
+	}
+	defer l.scanners.Put(sc)
 	sc.start(r.file, r.at, r.end)
 	start := len(dst)
 	for sc.pos.Index < r.last {
 		f, err := sc.next()
 		if err != nil {
-			return dst, scanDamage(r.name, &sc, err)
+			return dst, scanDamage(r.name, sc, err)
 		}
 		if f.last() <= from {
 			continue

@@ -37,6 +37,7 @@ type Reader struct {
 	l   *Log
 	asm assembler
 	at  uint64 // entries up to here were read
+	sc  scanner
 }
 
 // Reader returns a reader of the records behind from, which is the index of a record, or 0.
@@ -47,14 +48,13 @@ func (l *Log) Reader(from uint64) *Reader {
 // Next calls fn for each record that is complete at index upTo and was not read before. upTo is the end of a frame. rec
 // is valid only during the call. An error from fn ends the reading for good.
 func (r *Reader) Next(upTo uint64, fn func(index, epoch uint64, rec []byte) error) error {
-	var sc scanner
 	for r.at < upTo {
 		seg, err := r.l.pin(r.at)
 		if err != nil {
 			return err
 		}
 		seg.last = min(seg.last, upTo)
-		err = replaySegment(&sc, seg, &r.asm, fn)
+		err = replaySegment(&r.sc, seg, &r.asm, fn)
 		r.l.unpin(seg)
 		if err != nil {
 			return err

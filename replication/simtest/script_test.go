@@ -1,0 +1,96 @@
+package simtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/replication/protocol"
+)
+
+// What an earlier epoch left may be on a quorum and still be lost: a node with a later epoch, and nothing else, can win
+// the next election. A frame of one's own epoch has to be on the quorum too.
+func TestAMasterDoesNotCommitWhatEarlierEpochsLeft(t *testing.T) {
+	script := func(w *world) {
+		var first, second *node
+		w.elected = func(n *node) {
+			switch {
+			case first == nil:
+				first = n
+				w.after(time.Second, func() {
+					w.silence(n, true) // it goes on writing, and nobody has that
+					w.after(300*time.Millisecond, func() { w.stop(n, 6*time.Second) })
+				})
+			case second == nil && n != first:
+				second = n
+				w.silence(n, true) // its barrier stays on its own disk
+				w.after(20*time.Millisecond, func() {
+					w.stop(n, 12*time.Second)
+					w.silence(first, false)
+				})
+			}
+		}
+		w.reached = func(n *node) {
+			if second != nil && n == first && n.leads {
+				w.reached = nil
+				w.after(0, func() {
+					w.stop(n, 15*time.Second) // as soon as it has committed something again
+					w.silence(second, false)
+				})
+			}
+		}
+	}
+	scenario(t, protocol.CommitOwnEpoch, script)
+}
+
+// A new master doesn't know everything that the one before committed, but all of that lies before its barrier. A change of the
+// in-sync set that covers only what is known to be committed may leave it to a node that lacks some of it.
+func TestAChangeOfTheInSyncSetCoversTheBarrier(t *testing.T) {
+	script := func(w *world) {
+		var first, second, third *node
+		w.elected = func(n *node) {
+			switch {
+			case first == nil:
+				first = n
+				second, third = w.nodes[(n.i+1)%3], w.nodes[(n.i+2)%3]
+				w.after(time.Second, func() {
+					// The third has heard everything so far; the second gets a little more.
+					w.god.cut[[2]int{first.i, third.i}] = true
+					w.reached = func(n *node) {
+						if n == first && n.log.Last().Index > third.log.Last().Index && second.repl.Commit() <= third.log.Last().Index {
+							w.reached = nil
+							w.after(0, func() { w.stop(first, 20*time.Second) })
+						}
+					}
+				})
+			case n == second:
+				// What the third lacks doesn't come through; that the second is there does.
+				w.lose = func(m *protocol.Message) bool { return len(m.Raw) > 0 && m.From.Node == second.name }
+				w.after(7*time.Second, func() {
+					w.stop(second, 20*time.Second)
+					w.lose = nil
+				})
+			}
+		}
+	}
+	scenario(t, protocol.CoverBarrier, script)
+}
+
+// scenario runs a script with and without a rule: it must hold with it and be noticed without.
+func scenario(t *testing.T, rule protocol.Rule, script func(*world)) {
+	t.Helper()
+	caught := 0
+	for s := uint64(1); s <= 12; s++ {
+		o := Options{Seed: s, script: script}
+		if _, err := Run(o); err != nil {
+			t.Fatal(err)
+		}
+		o.Without = rule
+		if _, err := Run(o); err != nil {
+			caught++
+		}
+	}
+	if caught == 0 {
+		t.Errorf("nothing noticed that the rule %q was broken", rule)
+	}
+	t.Logf("noticed in %d of 12 runs", caught)
+}
