@@ -216,3 +216,45 @@ func TestPubAndSubSpeakMQTT(t *testing.T) {
 	}
 	run(exitUsage, "pub", "--mqtt", "q", "x", "--qos", "3")
 }
+
+func TestServerAddressesOfAMQP(t *testing.T) {
+	for text, want := range map[string]endpoint{
+		"": {"127.0.0.1:5672", "127.0.0.1", false}, "broker": {"broker:5672", "broker", false},
+		"amqp://broker:1": {"broker:1", "broker", false}, "amqps://broker": {"broker:5671", "broker", true},
+	} {
+		if got, err := parseAMQPServer(text); err != nil || got != want {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, wrong := range []string{"stomp://broker", "amqp://", "a b"} {
+		if got, err := parseAMQPServer(wrong); err == nil {
+			t.Errorf("%q is %+v", wrong, got)
+		}
+	}
+}
+
+func TestPubAndSubSpeakAMQP(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir(), "--listen", "amqp://127.0.0.1:0")
+	env := []string{"ENTREPOT_AMQP_SERVER=" + c.amqp}
+	run := func(want int, args ...string) string {
+		t.Helper()
+		r := runWith(t.Context(), "", env, args...)
+		if r.code != want {
+			t.Fatalf("%v: %+v", args, r)
+		}
+		return r.out
+	}
+	run(exitOK, "pub", "--amqp", "/queue/a", "one", "--persistent", "-H", "colour=red")
+	want := `{"address":"queue://a","durable":true,"deliveries":0,"properties":{"colour":"red"},"body":"one"}` + "\n"
+	if out := run(exitOK, "sub", "--amqp", "queue://a", "--selector", "colour = 'red'", "-n", "1", "--timeout", "10s", "-o", "json"); out != want {
+		t.Errorf("got %s", out)
+	}
+	session := []string{"sub", "--amqp", "topic://t", "--client-id", "reader", "--durable", "x"}
+	run(exitTimeout, append(session, "--timeout", "100ms")...)
+	run(exitOK, "pub", "--amqp", "topic://t", "two", "three")
+	if out := run(exitOK, append(session, "-n", "2", "--timeout", "10s")...); out != "two\nthree\n" {
+		t.Errorf("got %q", out)
+	}
+	run(exitError, "sub", "--amqp", "queue://a", "--selector", "= 1")
+	run(exitUsage, "sub", "--amqp", "queue://a", "--browser")
+}

@@ -46,7 +46,7 @@ var mayImport = map[string]string{
 
 	"cmd/config":   "core/message core/policy core/selector core/store github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
-	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... github.com/eclipse/paho.mqtt.golang/... golang.org/x/...",
+	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... github.com/eclipse/paho.mqtt.golang/... github.com/Azure/go-amqp golang.org/x/...",
 
 	// Real clients talk to the real binary.
 	"integration/...": "integration/... cmd/config github.com/go-stomp/stomp/v3/... github.com/gorilla/websocket golang.org/x/...",

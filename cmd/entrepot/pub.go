@@ -23,6 +23,7 @@ const maxBody = 256 << 20
 type pubFlags struct {
 	clientFlags
 	mqttFlags
+	amqpFlags
 	retain      bool
 	destination string
 	file        string
@@ -49,6 +50,7 @@ confirmation of each message, which with --persistent means that it is on disk.`
   entrepot pub /queue/orders --persistent --receipt --file order.json --content-type application/json
   entrepot pub /topic/news one two three -H priority=9
   tail -f app.log | entrepot pub /topic/log --lines
+  entrepot pub --amqp queue://orders "Hello" --persistent -H colour=red
   entrepot pub --mqtt sensors/cellar/temperature 17.5 --qos 2 --retain
   entrepot pub /queue/load x --count 1000`,
 		Args: arguments(-1),
@@ -57,6 +59,7 @@ confirmation of each message, which with --persistent means that it is on disk.`
 	flags := cmd.Flags()
 	f.clientFlags.register(flags)
 	f.mqttFlags.register(flags)
+	f.amqpFlags.register(flags)
 	flags.BoolVar(&f.retain, "retain", false, "let the topic remember the message (with --mqtt)")
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the first argument")
 	flags.StringVarP(&f.file, "file", "f", "", "send what the file holds; - is stdin")
@@ -85,9 +88,6 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 	if err != nil {
 		return err
 	}
-	if f.persistent {
-		headers = append(headers, [2]string{"persistent", "true"})
-	}
 	source, closeSource, err := p.bodies(f, bodies)
 	if err != nil {
 		return err
@@ -95,6 +95,12 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 	defer closeSource()
 	if f.mqtt {
 		return p.pubMQTT(f, destination, source)
+	}
+	if f.amqp {
+		return p.pubAMQP(ctx, f, amqpAddress(destination), headers, source)
+	}
+	if f.persistent {
+		headers = append(headers, [2]string{"persistent", "true"})
 	}
 	conn, err := p.dial(ctx, &f.clientFlags)
 	if err != nil {

@@ -27,6 +27,7 @@ type child struct {
 	banner  string
 	stomp   string // host:port
 	mqtt    string // host:port, "" without such a listener
+	amqp    string // the same
 	console string // host:port
 	log     *logBuffer
 	exited  chan struct{}
@@ -98,11 +99,11 @@ func startChild(t *testing.T, args ...string) *child {
 	if err != nil {
 		t.Fatalf("no banner: %v", err)
 	}
-	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+(?:,mqtt://(127\.0\.0\.1:\d+))? console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
+	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+(?:,mqtt://(127\.0\.0\.1:\d+))?(?:,amqp://(127\.0\.0\.1:\d+))? console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
 	if m == nil {
 		t.Fatalf("the banner is %q", c.banner)
 	}
-	c.stomp, c.mqtt, c.console = m[1], m[2], m[3]
+	c.stomp, c.mqtt, c.amqp, c.console = m[1], m[2], m[3], m[4]
 	return c
 }
 

@@ -22,6 +22,7 @@ import (
 type subFlags struct {
 	clientFlags
 	mqttFlags
+	amqpFlags
 	destination string
 	count       int
 	timeout     time.Duration
@@ -54,6 +55,7 @@ subscriptions that exist.`,
   entrepot sub /queue/orders --count 1 --timeout 10s
   entrepot sub /queue/orders --browser --selector "amount > 100"
   entrepot sub /topic/news --durable reader --client-id office
+  entrepot sub --amqp queue://orders --selector "colour = 'red'"
   entrepot sub --mqtt 'sensors/+/temperature' --qos 2`,
 		Annotations: map[string]string{"alone": "yes"}, // it does something without a subcommand
 		Args:        arguments(1),
@@ -62,6 +64,7 @@ subscriptions that exist.`,
 	flags := cmd.Flags()
 	f.clientFlags.register(flags)
 	f.mqttFlags.register(flags)
+	f.amqpFlags.register(flags)
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the argument")
 	flags.IntVarP(&f.count, "count", "n", 0, "end after so many messages; 0 goes on")
 	flags.DurationVar(&f.timeout, "timeout", 0, "end with code 7 when there was no message for so long; 0 waits")
@@ -126,6 +129,9 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 	}
 	if f.mqtt {
 		return p.subMQTT(ctx, f, destination)
+	}
+	if f.amqp {
+		return p.subAMQP(ctx, f, amqpAddress(destination))
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
