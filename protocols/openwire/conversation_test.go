@@ -503,3 +503,28 @@ func TestABranchInOnePhaseAndOneThatDidNothing(t *testing.T) {
 	c.refused(&wire.TransactionInfo{TransactionID: &wire.XATransactionID{}, Type: txPrepare}, classXA)
 	c.refused(&wire.TransactionInfo{TransactionID: xid(3), Type: txPrepare}, classXA)
 }
+
+func TestAClientThatReconnectsMaySendAgain(t *testing.T) {
+	r := newRig(t, nil)
+	connect := func() *peer {
+		c := r.negotiate(wire.Format{Version: 12})
+		c.id = "same"
+		c.write(&wire.ConnectionControl{FaultTolerant: true})
+		c.ask(&wire.ConnectionInfo{ConnectionID: &wire.ConnectionID{Value: wire.Text(c.id)}, ClientID: wire.Text("client"), FailoverReconnect: true})
+		c.ask(&wire.SessionInfo{SessionID: &wire.SessionID{ConnectionID: wire.Text(c.id), Value: 1}})
+		c.ask(&wire.ProducerInfo{ProducerID: c.producer()})
+		return c
+	}
+	q := queueNamed("a")
+	c := connect()
+	c.ask(c.text(1, q, "1"))
+	c.ask(c.text(2, q, "2"))
+	c = connect()
+	c.ask(c.text(2, q, "2"))
+	c.ask(c.text(3, q, "3"))
+	c.consume(1, q, 10)
+	for _, want := range []string{"1", "2", "3"} {
+		c.get(want)
+	}
+	c.none()
+}

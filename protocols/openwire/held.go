@@ -16,6 +16,7 @@ type holdback struct {
 // heldOp is a send or a commit.
 type heldOp struct {
 	message *message.Message
+	once    broker.SendID // of a message that the client may send again
 	commit  *broker.Transaction
 	token   uint64
 }
@@ -36,7 +37,10 @@ func (c *conn) perform(op heldOp) {
 }
 
 func (c *conn) performNow(op heldOp) (wait bool) {
-	if op.message != nil {
+	switch {
+	case op.once.Producer != "":
+		return c.session.PublishOnce(op.message, op.once, c, op.token)
+	case op.message != nil:
 		return c.session.Publish(op.message, c, op.token)
 	}
 	op.commit.Commit(c, op.token)

@@ -1,6 +1,7 @@
 package openwire
 
 import (
+	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/wire"
 )
 
@@ -10,8 +11,9 @@ type producerKey struct{ session, value int64 }
 // themselves and are checked by that.
 type producer struct {
 	id     *wire.ProducerID
-	window bool // it counts what the broker has not acknowledged
-	number int  // of those with a window
+	window bool   // it counts what the broker has not acknowledged
+	number int    // of those with a window
+	name   string // by which its sends are known again, "" if it is too long for that
 }
 
 // owns checks that an id of the client is one of its connection's.
@@ -83,6 +85,10 @@ func (c *conn) addProducer(x *wire.ProducerInfo) error {
 		n.number = len(c.numbered)
 		c.numbered = append(c.numbered, p)
 		c.mu.Unlock()
+	}
+	name := id{p.ConnectionID.String(), p.Value, p.SessionID, 0}.appendText(nil)
+	if len(name) <= broker.MaxProducer {
+		n.name = string(name)
 	}
 	c.producers[key] = n
 	return nil

@@ -31,8 +31,22 @@ func (c *conn) send(x wire.Message) (answered bool, err error) {
 		c.acknowledgeSend(f)
 		return false, nil
 	}
-	c.perform(heldOp{message: m, token: c.sendToken(f)})
+	c.perform(heldOp{message: m, once: c.repeatable(f), token: c.sendToken(f)})
 	return true, nil
+}
+
+// repeatable names a persistent message of a client that reconnects by itself:
+// what it had no answer to it sends again (openwire.md, 25).
+func (c *conn) repeatable(f *wire.BaseMessage) broker.SendID {
+	if !c.client.faultTolerant || !f.Persistent || f.MessageID.ProducerSequenceID <= 0 {
+		return broker.SendID{}
+	}
+	p := f.MessageID.ProducerID
+	known := c.producers[producerKey{p.SessionID, p.Value}]
+	if known == nil || *known.id != *p {
+		return broker.SendID{} // somebody else's message, forwarded
+	}
+	return broker.SendID{Producer: known.name, Seq: uint64(f.MessageID.ProducerSequenceID)}
 }
 
 // sendToken returns what tells the client that its message was taken: a
