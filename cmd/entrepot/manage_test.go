@@ -57,9 +57,13 @@ func (b *managedBroker) ok(line string) string {
 }
 
 func (b *managedBroker) send(queue string, bodies ...string) {
+	b.publish(message.Queue(queue), bodies...)
+}
+
+func (b *managedBroker) publish(d message.Destination, bodies ...string) {
 	b.t.Helper()
 	for _, body := range bodies {
-		e := message.Envelope{ID: b.NewID(), Destination: message.Queue(queue), Durable: true, Priority: 4, Timestamp: 1}
+		e := message.Envelope{ID: b.NewID(), Destination: d, Durable: true, Priority: 4, Timestamp: 1}
 		if err := b.Send(true, message.NewView(&e, &message.View{Body: message.TextBody(body)})); err != nil {
 			b.t.Fatal(err)
 		}
@@ -132,20 +136,25 @@ func managedCommands(b *managedBroker) map[string]string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if _, err := b.CreateDurable(broker.DurableID{Name: "workers", Topic: "news", Shared: true}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.publish(message.Topic("news"), "m")
 	ref := page.Messages[0].Ref.String()
 	return map[string]string{
 		"queue ls": "", "queue info": "orders", "queue create": "fresh", "queue rm": "", "queue purge": "purgeable --yes",
 		"queue pause": "orders", "queue resume": "orders", "queue browse": "orders",
 		"queue move": "orders moved --create " + ref, "queue copy": "orders copied --create --all", "queue retry": "orders --all --yes",
 		"queue export": "", "queue import": "fresh --file " + os.DevNull,
-		"topic ls": "", "sub ls": "", "sub rm": "", "conn ls": "", "conn info": "1", "conn close": "",
+		"topic ls": "", "topic create": "fresh", "topic rm": "", "sub browse": "* workers", "sub purge": "* workers --yes",
+		"sub ls": "", "sub rm": "", "conn ls": "", "conn info": "1", "conn close": "",
 		"msg show": "orders " + page.Messages[1].Ref.String(), "msg rm": "",
 		"sched ls": "", "sched info": b.schedule(), "sched rm": "", "sched run": "",
 	}
 }
 
 func TestEveryManagementCommandSpeaksEveryFormat(t *testing.T) {
-	silent := []string{"queue rm", "sub rm", "conn close", "msg rm", "sched rm", "sched run", "queue export"} // print nothing, or lines of their own
+	silent := []string{"queue rm", "sub rm", "topic rm", "conn close", "msg rm", "sched rm", "sched run", "queue export"} // print nothing, or lines of their own
 	var names []string
 	for _, noun := range (&program{}).root().Commands() {
 		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg", "sched"}, noun.Name()) {
@@ -216,6 +225,30 @@ func TestQueueCommandsDoWhatTheySay(t *testing.T) {
 	b.ok("conn close 1 --yes --reason done")
 	b.ok("queue create ..")
 	b.ok("queue rm .. -y")
+}
+
+func TestTopicAndSubscriptionCommandsDoWhatTheySay(t *testing.T) {
+	b := newManaged(t)
+	if out := b.ok("topic create news -o json"); !strings.Contains(out, `"created": true`) {
+		t.Errorf("%s", out)
+	}
+	if _, err := b.CreateDurable(broker.DurableID{ClientID: "office", Name: "reader", Topic: "news"}); err != nil {
+		t.Fatal(err)
+	}
+	b.publish(message.Topic("news"), "1", "2")
+	if out := b.ok("sub browse office reader -o jsonl"); strings.Count(out, "\n") != 2 {
+		t.Errorf("%s", out)
+	}
+	if out := b.ok("sub purge office reader --yes"); out != "REMOVED  2\n" {
+		t.Errorf("%q", out)
+	}
+	if r := b.run("", "topic", "rm", "news", "--yes"); r.code != exitConflict {
+		t.Errorf("%+v", r)
+	}
+	b.ok("topic rm news --force --yes")
+	if r := b.run("", "sub", "browse", "office", "reader"); r.code != exitNotFound {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestManagementErrorsHaveTheirExitCodes(t *testing.T) {

@@ -11,19 +11,45 @@ import (
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
+var topicColumns = []column{
+	{"NAME", "name", false}, {"SUBSCRIBERS", "subscribers", false}, {"DURABLE", "durableSubscriptions", false}, {"CREATED", "created", true},
+}
+
 func (p *program) topicCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "topic", Short: "Show the topics of a running broker",
-		Long:    "Asks the HTTP API of a running broker for the topics that somebody subscribes to.",
-		Example: "  entrepot topic ls --sort subscribers --desc",
+		Use: "topic", Short: "Manage the topics of a running broker",
+		Long:    "Asks the HTTP API of a running broker.",
+		Example: "  entrepot topic ls --sort subscribers --desc\n  entrepot topic create news",
 	}
 	asGroup(cmd)
 	cmd.AddCommand(p.listCommand(&cobra.Command{
 		Short: "List topics", Long: "Lists topics, and the patterns that somebody subscribes to. --sort takes name and\nsubscribers.",
 		Example: "  entrepot topic ls --filter \"news.>\"",
-	}, "/topics", []column{
-		{"NAME", "name", false}, {"SUBSCRIBERS", "subscribers", false}, {"DURABLE", "durableSubscriptions", false},
-	}, nil))
+	}, "/topics", topicColumns, nil))
+	cmd.AddCommand(p.managed(&cobra.Command{
+		Use: "create TOPIC", Short: "Make a topic",
+		Long:    "Makes a topic: it is listed without subscribers, and can be used where the policy has\nautoCreate: false.",
+		Example: "  entrepot topic create news",
+	}, 1, 1, func(ctx context.Context, m *manage, args []string) error {
+		return m.act(ctx, "POST", "/topics", nil, object{"name": args[0]}, topicColumns)
+	}))
+	force := false
+	rm := &cobra.Command{
+		Use: "rm TOPIC", Short: "Delete a topic",
+		Long:    "Deletes a topic and what it remembers. One with subscribers or durable subscriptions is\nrefused unless --force is given: then these go too.",
+		Example: "  entrepot topic rm news --yes", Annotations: destructive,
+	}
+	rm.Flags().BoolVar(&force, "force", false, "also with subscribers and durable subscriptions")
+	cmd.AddCommand(p.managed(rm, 1, 1, func(ctx context.Context, m *manage, args []string) error {
+		if err := m.confirm("delete topic " + args[0]); err != nil {
+			return err
+		}
+		q := url.Values{}
+		if force {
+			q.Set("force", "true")
+		}
+		return m.act(ctx, "DELETE", "/topics/"+element(args[0]), q, nil, nil)
+	}))
 	return cmd
 }
 
@@ -53,13 +79,38 @@ func (p *program) subManagement(cmd *cobra.Command) {
 	}))
 	cmd.AddCommand(p.managed(&cobra.Command{
 		Use: "rm CLIENT NAME", Short: "Delete a durable subscription",
-		Long:    "Deletes a durable subscription with all that waits in it. One in use is refused.",
-		Example: "  entrepot sub rm office reader --yes", Annotations: destructive,
+		Long:    "Deletes a durable subscription with all that waits in it. One in use is refused. CLIENT is\n* for a shared one that has no client id.",
+		Example: "  entrepot sub rm office reader --yes\n  entrepot sub rm '*' workers --yes", Annotations: destructive,
 	}, 2, 2, func(ctx context.Context, m *manage, args []string) error {
 		if err := m.confirm("delete durable subscription " + args[1] + " of client " + args[0]); err != nil {
 			return err
 		}
 		return m.act(ctx, "DELETE", "/subscriptions/"+element(args[0])+"/"+element(args[1]), nil, nil, nil)
+	}))
+	cmd.AddCommand(p.managed(&cobra.Command{
+		Use: "browse CLIENT NAME", Short: "Show what waits in a durable subscription",
+		Long:    "Shows the first 100 messages that wait in a durable subscription. CLIENT is * for a\nshared one that has no client id.",
+		Example: "  entrepot sub browse office reader -o json",
+	}, 2, 2, func(ctx context.Context, m *manage, args []string) error {
+		var got struct {
+			Items []object `json:"items"`
+		}
+		path := "/subscriptions/" + element(args[0]) + "/" + element(args[1]) + "/messages"
+		if err := m.api.call(ctx, "GET", path, nil, nil, &got); err != nil {
+			return err
+		}
+		return printList(p.out, m.output, messageColumns, got.Items)
+	}))
+	cmd.AddCommand(p.managed(&cobra.Command{
+		Use: "purge CLIENT NAME", Short: "Remove what waits in a durable subscription",
+		Long:    "Removes all messages that wait in a durable subscription; those with consumers stay.",
+		Example: "  entrepot sub purge office reader --yes", Annotations: destructive,
+	}, 2, 2, func(ctx context.Context, m *manage, args []string) error {
+		if err := m.confirm("purge durable subscription " + args[1] + " of client " + args[0]); err != nil {
+			return err
+		}
+		path := "/subscriptions/" + element(args[0]) + "/" + element(args[1]) + "/purge"
+		return m.act(ctx, "POST", path, nil, nil, []column{{"REMOVED", "removed", false}})
 	}))
 }
 

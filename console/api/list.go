@@ -42,7 +42,7 @@ func (c *call) list(known ...string) (l broker.List, q url.Values, err error) {
 	default:
 		return l, nil, invalid("order=%q is neither asc nor desc", order)
 	}
-	l.Sort, l.Filter = q.Get("sort"), q.Get("filter")
+	l.Sort, l.Filter, l.Permit = q.Get("sort"), q.Get("filter"), c.permitted()
 	return l, q, nil
 }
 

@@ -23,6 +23,11 @@ type browsed struct {
 }
 
 func (c *call) browse() error {
+	return c.browsing(func(o broker.Browse) (broker.Browsed, error) { return c.b.Browse(c.r.PathValue("name"), o) })
+}
+
+// browsing answers with a page of messages.
+func (c *call) browsing(browse func(broker.Browse) (broker.Browsed, error)) error {
 	q, err := c.query("from", "limit", "selector", "maxBody")
 	if err != nil {
 		return err
@@ -35,7 +40,7 @@ func (c *call) browse() error {
 	if err != nil {
 		return err
 	}
-	got, err := c.b.Browse(c.r.PathValue("name"), broker.Browse{From: q.Get("from"), Limit: limit, Selector: q.Get("selector")})
+	got, err := browse(broker.Browse{From: q.Get("from"), Limit: limit, Selector: q.Get("selector")})
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,12 @@ type topicModel struct {
 	Name                 string `json:"name"`
 	Subscribers          int    `json:"subscribers"`
 	DurableSubscriptions int    `json:"durableSubscriptions"`
+	Created              bool   `json:"created"`
 }
 
-func showTopic(t *broker.TopicInfo) topicModel { return topicModel{t.Name, t.Subscribers, t.Durable} }
+func showTopic(t *broker.TopicInfo) topicModel {
+	return topicModel{t.Name, t.Subscribers, t.Durable, t.Created}
+}
 
 type subscriptionModel struct {
 	ClientID   string `json:"clientId"`

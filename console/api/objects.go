@@ -118,13 +118,6 @@ func (c *call) listSubscriptions() error {
 	return c.json(http.StatusOK, listed(l, got, showSubscription))
 }
 
-func (c *call) deleteSubscription() error {
-	if err := c.b.DeleteSubscription(c.r.PathValue("client"), c.r.PathValue("subscription")); err != nil {
-		return err
-	}
-	return c.none()
-}
-
 func (c *call) listConnections() error { return c.connections(false) }
 func (c *call) listProducers() error   { return c.connections(true) }
 

@@ -53,9 +53,14 @@ var routes = []Route{
 	{"POST", v1 + "/queues/{name}/import", "importMessages", Operate, security.Write, false, true, (*call).importMessages},
 
 	{"GET", v1 + "/topics", "listTopics", Read, 0, false, false, (*call).listTopics},
+	{"POST", v1 + "/topics", "createTopic", Admin, 0, false, false, (*call).createTopic},
+	{"DELETE", v1 + "/topics/{name}", "deleteTopic", Admin, security.Admin, false, false, (*call).deleteTopic},
 	{"POST", v1 + "/topics/{name}/messages", "sendToTopic", Operate, security.Write, false, true, (*call).send},
 	{"GET", v1 + "/subscriptions", "listSubscriptions", Read, 0, false, false, (*call).listSubscriptions},
 	{"DELETE", v1 + "/subscriptions/{client}/{subscription}", "deleteSubscription", Admin, 0, false, false, (*call).deleteSubscription},
+	{"GET", v1 + "/subscriptions/{client}/{subscription}/messages", "browseSubscription", Read, 0, false, false, (*call).browseSubscription},
+	{"POST", v1 + "/subscriptions/{client}/{subscription}/purge", "purgeSubscription", Operate, 0, false, false, (*call).purgeSubscription},
+	{"GET", v1 + "/policies", "getPolicy", Read, 0, false, false, (*call).getPolicy},
 
 	{"GET", v1 + "/connections", "listConnections", Read, 0, false, false, (*call).listConnections},
 	{"GET", v1 + "/connections/{id}", "getConnection", Read, 0, false, false, (*call).getConnection},

@@ -106,7 +106,7 @@ func (b *Broker) queueRows(l *List, temporary bool) []row[*queue.Queue] {
 	defer b.queues.mu.RUnlock()
 	rows := make([]row[*queue.Queue], 0, len(b.queues.byName))
 	for d, q := range b.queues.byName {
-		if q != nil && d.Kind.IsTemp() == temporary && l.selects(d.Name) {
+		if q != nil && d.Kind.IsTemp() == temporary && l.selects(d.Name) && l.permits(d) {
 			rows = append(rows, row[*queue.Queue]{0, d.Name, q})
 		}
 	}
@@ -233,7 +233,7 @@ func (b *Broker) Subscriptions(l List, onlyDurable bool) (Listed[SubscriptionInf
 	}
 	var rows []row[func() SubscriptionInfo]
 	for _, d := range b.everyDurable() {
-		if !l.selects(d.spec.ClientID) && !l.selects(d.spec.Name) && !l.selects(d.spec.Pattern) {
+		if !l.selects(d.spec.ClientID) && !l.selects(d.spec.Name) && !l.selects(d.spec.Pattern) || !l.permits(message.Topic(d.spec.Pattern)) {
 			continue
 		}
 		key := uint64(0)
@@ -275,7 +275,7 @@ func (d *durable) info() SubscriptionInfo {
 // sharedRows adds the shared subscriptions that aren't durable.
 func (b *Broker) sharedRows(rows []row[func() SubscriptionInfo], l *List, byMessages bool) []row[func() SubscriptionInfo] {
 	for _, sh := range b.shares.all() {
-		if !l.selects(sh.key.ClientID) && !l.selects(sh.key.Name) && !l.selects(sh.topic.Name) {
+		if !l.selects(sh.key.ClientID) && !l.selects(sh.key.Name) && !l.selects(sh.topic.Name) || !l.permits(sh.topic) {
 			continue
 		}
 		key := uint64(0)
@@ -293,7 +293,7 @@ func (b *Broker) volatileRows(rows []row[func() SubscriptionInfo], l *List) []ro
 	for _, s := range b.everySession() {
 		for _, c := range s.subscriptions() {
 			sub := c.Subscription
-			if !sub.Destination.Kind.IsTopic() || sub.Durable != "" || sub.SharedName != "" || !l.selects(s.clientID) && !l.selects(sub.Destination.Name) {
+			if !sub.Destination.Kind.IsTopic() || sub.Durable != "" || sub.SharedName != "" || !l.selects(s.clientID) && !l.selects(sub.Destination.Name) || !l.permits(sub.Destination) {
 				continue
 			}
 			rows = append(rows, row[func() SubscriptionInfo]{
@@ -396,19 +396,19 @@ func (b *Broker) ListTopics(l List) (Listed[TopicInfo], error) {
 		return topics[name]
 	}
 	for _, d := range b.everyDurable() {
-		if l.selects(d.spec.Pattern) {
+		if l.selects(d.spec.Pattern) && l.permits(message.Topic(d.spec.Pattern)) {
 			of(d.spec.Pattern).Durable++
 		}
 	}
 	for _, s := range b.everySession() {
 		for _, c := range s.subscriptions() {
-			if c.Destination.Kind == message.KindTopic && c.Durable == "" && l.selects(c.Destination.Name) {
+			if c.Destination.Kind == message.KindTopic && c.Durable == "" && l.selects(c.Destination.Name) && l.permits(c.Destination) {
 				of(c.Destination.Name).Subscribers++
 			}
 		}
 	}
 	for _, name := range b.catalog.all() {
-		if l.selects(name) {
+		if l.selects(name) && l.permits(message.Topic(name)) {
 			of(name).Created = true
 		}
 	}
@@ -586,7 +586,7 @@ func (b *Broker) Consumers(l List, connection uint64, d message.Destination) (Li
 			continue
 		}
 		for _, c := range s.subscriptions() {
-			if !d.IsZero() && !consumes(c.Destination, d) || !l.selects(c.Destination.Name) && !l.selects(s.clientID) {
+			if !d.IsZero() && !consumes(c.Destination, d) || !l.selects(c.Destination.Name) && !l.selects(s.clientID) || !l.permits(c.Destination) {
 				continue
 			}
 			r := row[ConsumerInfo]{name: fmt.Sprintf("%s\x00%020d", c.Destination.Name, s.serial), item: ConsumerInfo{

@@ -70,7 +70,11 @@ func (b *Broker) Browse(name string, o Browse) (out Browsed, err error) {
 	if err != nil {
 		return out, err
 	}
-	filter, err := b.adminFilter("browse "+name, o.Selector)
+	return b.browse(q, o)
+}
+
+func (b *Broker) browse(q *queue.Queue, o Browse) (out Browsed, err error) {
+	filter, err := b.adminFilter("browse "+q.Destination().Name, o.Selector)
 	if err != nil {
 		return out, err
 	}
@@ -129,11 +133,7 @@ func (b *Broker) Purge(name string) (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	ops, n := q.PurgeOps()
-	if err := b.commitOps("purge "+q.Destination().String(), ops...); err != nil {
-		return 0, err
-	}
-	return n + q.PurgeTransient(), nil
+	return b.purge(q)
 }
 
 // Action is what Transfer does with messages.

@@ -18,6 +18,9 @@ type List struct {
 	Sort   string // one of the list's keys, "" for the name
 	Desc   bool
 	Filter string // part of a name, in any case; with a wildcard element, a pattern
+	// Permit says of which destinations, or patterns of them, who asks may
+	// know; nil permits all.
+	Permit func(message.Destination) bool
 }
 
 // Listed is a page of a list.
