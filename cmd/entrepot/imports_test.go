@@ -42,7 +42,7 @@ var mayImport = map[string]string{
 	"election/etcd/...": "election go.etcd.io/... go.uber.org/zap/...",
 	"election/...":      "election election/... golang.org/x/sys/...",
 
-	"console/...": "console/... core/broker core/message core/security github.com/prometheus/...",
+	"console/...": "console/... core/broker core/message core/policy core/security github.com/prometheus/...",
 
 	"cmd/config":   "core/message core/policy core/selector core/store github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
