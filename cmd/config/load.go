@@ -13,7 +13,7 @@ import (
 const EnvPrefix = "ENTREPOT_"
 
 // notSettings are variables with the prefix that the command line reads itself.
-var notSettings = []string{"CONFIG", "SERVER", "LOGIN", "PASSCODE", "PASSCODE_FILE"}
+var notSettings = []string{"CONFIG", "SERVER", "LOGIN", "PASSCODE", "PASSCODE_FILE", "GUARDED"}
 
 const maxValueFile = 64 << 10 // bytes of a file that a _FILE variable names
 

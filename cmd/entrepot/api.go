@@ -45,7 +45,7 @@ func (n *node) groupAPI(o *api.Options) {
 		if !n.listening.Load() {
 			return "", true
 		}
-		return n.group.master()
+		return n.group.masterConsole()
 	}
 	o.Cluster = func() api.ClusterStatus {
 		if !n.listening.Load() {
@@ -53,5 +53,14 @@ func (n *node) groupAPI(o *api.Options) {
 		}
 		return n.group.status()
 	}
-	o.StepDown = func(ctx context.Context) error { return n.group.requestStepDown(ctx) }
+	if n.cfg.Cluster.Replicated() {
+		o.ChangeMember = func(ctx context.Context, node string, add bool) error {
+			x, ok := n.group.kind.(*replicated)
+			if !ok {
+				return errNotNow
+			}
+			return x.changeMember(ctx, node, add)
+		}
+	}
+	o.StepDown = func(ctx context.Context) error { return n.group.kind.stepDown(ctx) }
 }

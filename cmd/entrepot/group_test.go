@@ -20,7 +20,7 @@ import (
 func member(t *testing.T, dir, name string, sets ...string) *node {
 	t.Helper()
 	sets = append([]string{"cluster.mode=shared", "cluster.node=" + name, "cluster.nodes=127.0.0.1", "console.address=127.0.0.1:0", "dataDir=" + dir}, sets...)
-	n, err := startNode(t.Context(), loadForTest(t, sets...), quiet(t))
+	n, err := startNode(t.Context(), loadForTest(t, sets...), quiet(t), &guardedLines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestAMasterStepsDownAndItsClientsGoOnWithTheNext(t *testing.T) {
 	until(t, "b takes over", func() bool { return b.role() == roleMaster })
 	until(t, "a follows", func() bool { return a.group.ready() == nil && a.role() == roleStandby })
 	receive(t, stompAt(t, a), "/queue/q", "1")
-	if err := a.group.requestStepDown(t.Context()); err == nil {
+	if err := a.group.kind.stepDown(t.Context()); err == nil {
 		t.Error("a standby stepped down")
 	}
 }
@@ -174,7 +174,7 @@ func TestAStandbyThatRefusesOpensItsPortsWhenItIsTheMaster(t *testing.T) {
 	if len(b.listeners()) != 0 || b.group.ready() == nil {
 		t.Errorf("the standby listens on %v", b.listeners())
 	}
-	if err := a.group.requestStepDown(t.Context()); err != nil {
+	if err := a.group.kind.stepDown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "b takes over", func() bool { return b.role() == roleMaster })
@@ -199,7 +199,7 @@ func TestAMasterWithoutItsLockEndsWithoutAnotherWrite(t *testing.T) {
 	dir := t.TempDir()
 	a := member(t, dir, "a", "cluster.lockPeriod=100ms")
 	ended := make(chan int, 1)
-	a.group.exit = func(code int) { ended <- code }
+	a.group.kind.(*shared).exit = func(code int) { ended <- code }
 	c := stompAt(t, a)
 	send(t, c, "/queue/q", "1")
 	if err := os.Remove(filepath.Join(dir, "MASTER")); err != nil {
@@ -222,11 +222,11 @@ func TestAGroupsFaultySettingsAreFoundByStandbys(t *testing.T) {
 	dir := t.TempDir()
 	member(t, dir, "a")
 	cfg := loadForTest(t, "cluster.mode=shared", "cluster.nodes=127.0.0.1", "dataDir="+dir, "listeners=stomp://127.0.0.1:0?stomp.nack=burn")
-	if _, err := startNode(t.Context(), cfg, quiet(t)); exitCode(err) != exitConfig {
+	if _, err := startNode(t.Context(), cfg, quiet(t), &guardedLines{}); exitCode(err) != exitConfig {
 		t.Error("a faulty option: ", err)
 	}
 	cfg = loadForTest(t, "cluster.mode=shared", "cluster.nodes=127.0.0.1", "dataDir="+dir, "cluster.secretFile="+filepath.Join(dir, "none"))
-	if _, err := startNode(t.Context(), cfg, quiet(t)); exitCode(err) != exitConfig {
+	if _, err := startNode(t.Context(), cfg, quiet(t), &guardedLines{}); exitCode(err) != exitConfig {
 		t.Error("a secret that isn't there: ", err)
 	}
 }

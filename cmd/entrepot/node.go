@@ -40,6 +40,7 @@ type node struct {
 	audit     *security.Audit
 	console   *console.Server // nil if it is switched off
 	group     *group          // nil alone
+	guarded   *guardedLines   // to the guardian, if there is one
 	listening atomic.Bool
 
 	mu     sync.RWMutex
@@ -60,8 +61,8 @@ var (
 )
 
 // startNode starts everything, or nothing.
-func startNode(ctx context.Context, cfg *config.Loaded, log *logging) (_ *node, err error) {
-	n := &node{log: log, cfg: cfg, started: time.Now(), failure: make(chan error, 1)}
+func startNode(ctx context.Context, cfg *config.Loaded, log *logging, guarded *guardedLines) (_ *node, err error) {
+	n := &node{guarded: guarded, log: log, cfg: cfg, started: time.Now(), failure: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.stop(ctx))
@@ -104,6 +105,15 @@ func (n *node) openBroker(configs []protocols.ListenerConfig) (map[string]protoc
 	defer n.mu.Unlock()
 	n.broker = b
 	return n.frontends(configs)
+}
+
+// storeFailed ends a broker that has nobody else. A node of a replicated group
+// leaves it to the others and gets a new copy.
+func (n *node) storeFailed(err error) {
+	if n.cfg.Cluster.Replicated() {
+		return
+	}
+	n.failure <- err
 }
 
 // closeBroker closes the store, if it is open.
@@ -199,7 +209,8 @@ func (n *node) brokerOptions() broker.Options {
 			SyncInterval:       c.Store.SyncInterval,
 			CheckpointBytes:    int64(c.Store.CheckpointBytes),
 			CheckpointInterval: c.Store.CheckpointInterval,
-			OnFailure:          func(err error) { n.failure <- err },
+			OnFailure:          n.storeFailed,
+			Group:              c.Cluster.Replicated(),
 		},
 		Schedule:      scheduleOptions(&c.Schedule),
 		Destinations:  c.Existing(),

@@ -105,7 +105,7 @@ func TestReadinessFollowsTheBrokersLife(t *testing.T) {
 	if s := starting.Stats(); s.Name != "localhost" || len(s.Listeners) != 0 {
 		t.Errorf("while starting the figures are %+v", s)
 	}
-	n, err := startNode(t.Context(), loadForTest(t), log)
+	n, err := startNode(t.Context(), loadForTest(t), log, &guardedLines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,13 +124,13 @@ func TestAWrongListenerOptionStopsTheStartAndLeavesNothingBehind(t *testing.T) {
 	log := quiet(t)
 	cfg := loadForTest(t)
 	cfg.Listeners = []string{"stomp://127.0.0.1:0?stomp.nack=burn"}
-	_, err := startNode(t.Context(), cfg, log)
+	_, err := startNode(t.Context(), cfg, log, &guardedLines{})
 	if _, ok := errors.AsType[*config.InvalidError](err); !ok {
 		t.Fatalf("error is %v", err)
 	}
 	// The store was open by then: it must be free again.
 	cfg.Listeners = []string{"stomp://127.0.0.1:0"}
-	n, err := startNode(t.Context(), cfg, log)
+	n, err := startNode(t.Context(), cfg, log, &guardedLines{})
 	if err != nil {
 		t.Fatal(err)
 	}

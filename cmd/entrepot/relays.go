@@ -22,12 +22,13 @@ import (
 
 // relays know the other nodes of the group by address and by secret.
 type relays struct {
-	key   []byte
-	hosts []string
-	log   *slog.Logger
-	known atomic.Pointer[[]netip.Addr]
-	end   context.CancelFunc
-	runs  sync.WaitGroup
+	nodeKey *nodekey.Key
+	key     []byte
+	hosts   []string
+	log     *slog.Logger
+	known   atomic.Pointer[[]netip.Addr]
+	end     context.CancelFunc
+	runs    sync.WaitGroup
 }
 
 // resolvePeriod is how often the nodes' names are looked up: in containers
@@ -51,7 +52,7 @@ func newRelays(ctx context.Context, c *config.Config, log *slog.Logger) (*relays
 	if err != nil {
 		return nil, err
 	}
-	r := &relays{hosts: c.Cluster.Nodes, log: log}
+	r := &relays{nodeKey: key, hosts: c.Cluster.Hosts(), log: log}
 	if r.key, err = key.Derive("relay", sha256.Size); err != nil {
 		return nil, err
 	}

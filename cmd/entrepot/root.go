@@ -39,6 +39,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	if child, ok := errors.AsType[*childError](err); ok { // it has said itself what is wrong
+		return child.ExitCode()
+	}
 	fmt.Fprintf(p.err, "entrepot: %v\n", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintf(p.err, "%q shows how to use it.\n", cmd.CommandPath()+" --help")
@@ -66,7 +69,7 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(p.serveCommand(), p.pubCommand(), p.subCommand(), bench.Command(), p.storeCommand(),
-		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.schedCommand(), p.clusterCommand(),
+		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.schedCommand(), p.clusterCommand(), p.demoCommand(),
 		p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd()
 	return root

@@ -55,6 +55,10 @@ func (p *program) serve(ctx context.Context, load func() (*config.Loaded, error)
 	if err != nil {
 		return err
 	}
+	if p.wantsGuardian(&cfg.Cluster) {
+		return p.guard(ctx, log)
+	}
+	guarded := p.guardedLines()
 	room, adjust := p.prepare(cfg, log)
 	if adjust {
 		ctx, stop := context.WithCancel(ctx)
@@ -68,7 +72,7 @@ func (p *program) serve(ctx context.Context, load func() (*config.Loaded, error)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, append(slices.Clone(stopSignals), reloadSignal, reportSignal)...)
 	defer signal.Stop(signals)
-	n, err := startNode(ctx, cfg, log)
+	n, err := startNode(ctx, cfg, log, guarded)
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,11 @@ func (s *service) announce(ctx context.Context, out io.Writer) {
 }
 
 func (s *service) tell(ctx context.Context, state string) {
-	if err := s.notify.tell(ctx, state); err != nil {
+	told, err := s.node.guarded.tell(guardLine{Notify: state})
+	if !told {
+		err = s.notify.tell(ctx, state)
+	}
+	if err != nil {
 		s.node.log.Warn("systemd was not told", "error", err)
 	}
 }

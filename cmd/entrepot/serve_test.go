@@ -362,7 +362,7 @@ func TestSystemdIsToldOfReadinessAndStop(t *testing.T) {
 func TestStoreFailureEndsServeAtOnceWithItsOwnCode(t *testing.T) {
 	cfg := loadForTest(t)
 	cfg.Shutdown.Timeout = time.Hour
-	n, err := startNode(t.Context(), cfg, quiet(t))
+	n, err := startNode(t.Context(), cfg, quiet(t), &guardedLines{})
 	if err != nil {
 		t.Fatal(err)
 	}

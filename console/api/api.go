@@ -30,8 +30,10 @@ type Options struct {
 	Cluster func() ClusterStatus
 	// StepDown makes the master let another node be it.
 	StepDown func(ctx context.Context) error
-	Logger   *slog.Logger
-	Audit    *security.Audit // of what changes something
+	// ChangeMember adds a node to a replicated group, or removes one.
+	ChangeMember func(ctx context.Context, node string, add bool) error
+	Logger       *slog.Logger
+	Audit        *security.Audit // of what changes something
 	// Security decides who asks. Without it this machine is trusted and
 	// others are refused.
 	Security *security.Security

@@ -21,6 +21,60 @@ type ClusterStatus struct {
 	// Console and Client are where the master is reached, the latter by listener.
 	Console string            `json:"console,omitempty"`
 	Client  map[string]string `json:"client,omitempty"`
+	Copy    *CopyStatus       `json:"copy,omitempty"`    // of a replicated group
+	Members []MemberStatus    `json:"members,omitempty"` // of a replicated group
+}
+
+// CopyStatus is how far this node's copy is, in records of the log.
+type CopyStatus struct {
+	Role      string `json:"role"`  // in the protocol's words
+	Epoch     uint64 `json:"epoch"` // of the last record
+	Index     uint64 `json:"index"`
+	Durable   uint64 `json:"durable"`
+	Committed uint64 `json:"committed"`
+	Applied   uint64 `json:"applied"`
+	Quorum    int    `json:"quorum"` // how many nodes must have a record
+	Sync      string `json:"sync"`
+}
+
+// MemberStatus is a node of a replicated group. What only the master knows is
+// left out by others.
+type MemberStatus struct {
+	Node    string   `json:"node"`
+	Address string   `json:"address,omitempty"` // for replication
+	Master  bool     `json:"master"`
+	InSync  bool     `json:"inSync"`
+	Phase   string   `json:"phase,omitempty"`
+	Lag     *uint64  `json:"lag,omitempty"` // records
+	Silent  *float64 `json:"silentSeconds,omitempty"`
+}
+
+// memberChange is the body of a request about a node.
+type memberChange struct {
+	Node string `json:"node"`
+}
+
+func (c *call) addMember() error {
+	var m memberChange
+	if err := c.read(&m); err != nil {
+		return err
+	}
+	if m.Node == "" {
+		return invalid("node is missing")
+	}
+	return c.changeMember(m.Node, true)
+}
+
+func (c *call) removeMember() error { return c.changeMember(c.r.PathValue("node"), false) }
+
+func (c *call) changeMember(node string, add bool) error {
+	if c.o.ChangeMember == nil {
+		return &problem{status: http.StatusConflict, detail: "this broker is no member of a replicated group"}
+	}
+	if err := c.o.ChangeMember(c.r.Context(), node, add); err != nil {
+		return &problem{status: http.StatusConflict, detail: err.Error()}
+	}
+	return c.none()
 }
 
 // ErrAlone says that there is no group.

@@ -61,3 +61,46 @@ func TestTheGroupIsDescribedByEachNodeItself(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+func TestNodesJoinAndLeave(t *testing.T) {
+	b, err := broker.Open(broker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close(context.Background()) }()
+	var did string
+	var answer error
+	s := httptest.NewServer(New(Options{
+		Broker: func() *broker.Broker { return b },
+		ChangeMember: func(_ context.Context, node string, add bool) error {
+			did = map[bool]string{true: "add ", false: "remove "}[add] + node
+			return answer
+		},
+	}))
+	defer s.Close()
+	do := func(method, path, body string) int {
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		return a.StatusCode
+	}
+	if got := do("POST", "/api/v1/cluster/members", `{"node":"d"}`); got != http.StatusNoContent || did != "add d" {
+		t.Errorf("%d %q", got, did)
+	}
+	if got := do("DELETE", "/api/v1/cluster/members/c", ""); got != http.StatusNoContent || did != "remove c" {
+		t.Errorf("%d %q", got, did)
+	}
+	if got := do("POST", "/api/v1/cluster/members", `{}`); got != http.StatusBadRequest {
+		t.Errorf("without a name: %d", got)
+	}
+	answer = errors.New("no")
+	if got := do("DELETE", "/api/v1/cluster/members/c", ""); got != http.StatusConflict {
+		t.Errorf("refused: %d", got)
+	}
+}

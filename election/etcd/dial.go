@@ -1,11 +1,14 @@
 package etcd
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
@@ -29,4 +32,14 @@ func Dial(o DialOptions) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("reach etcd at %v: %w", o.Endpoints, err)
 	}
 	return c, nil
+}
+
+// Revoke ends a lease that another process has left behind. One that is gone
+// already is no error.
+func Revoke(ctx context.Context, c *clientv3.Client, id int64) error {
+	_, err := c.Revoke(ctx, clientv3.LeaseID(id))
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return fmt.Errorf("revoke lease %x: %w", id, err)
+	}
+	return nil
 }

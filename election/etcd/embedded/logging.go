@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,20 +14,27 @@ import (
 // operator of a broker can't use: what it calls information and warnings is
 // seen at level debug, its errors are warnings, because the group goes on
 // while a majority of members does.
-func newZap(log *slog.Logger) *zap.Logger {
-	return zap.New(&core{handler: log.With("component", "etcd").Handler()})
+// What fails once closing is set fails because of that.
+func newZap(log *slog.Logger, closing *atomic.Bool) *zap.Logger {
+	return zap.New(&core{handler: log.With("component", "etcd").Handler(), closing: closing})
 }
 
 // core is a zapcore.Core on a slog.Handler.
-type core struct{ handler slog.Handler }
+type core struct {
+	handler slog.Handler
+	closing *atomic.Bool
+}
 
-func severity(l zapcore.Level) slog.Level {
+func (c *core) severity(l zapcore.Level) slog.Level {
 	switch l {
 	case zapcore.DebugLevel:
 		return slog.LevelDebug - 4
 	case zapcore.InfoLevel, zapcore.WarnLevel, zapcore.InvalidLevel:
 		return slog.LevelDebug
 	case zapcore.ErrorLevel:
+		if c.closing.Load() {
+			return slog.LevelDebug
+		}
 		return slog.LevelWarn
 	case zapcore.DPanicLevel, zapcore.PanicLevel, zapcore.FatalLevel:
 		return slog.LevelError
@@ -36,12 +44,12 @@ func severity(l zapcore.Level) slog.Level {
 
 // Enabled implements zapcore.LevelEnabler.
 func (c *core) Enabled(l zapcore.Level) bool {
-	return c.handler.Enabled(context.Background(), severity(l))
+	return c.handler.Enabled(context.Background(), c.severity(l))
 }
 
 // With implements zapcore.Core.
 func (c *core) With(fields []zapcore.Field) zapcore.Core {
-	return &core{handler: c.handler.WithAttrs(attributes(fields))}
+	return &core{handler: c.handler.WithAttrs(attributes(fields)), closing: c.closing}
 }
 
 // Check implements zapcore.Core.
@@ -58,7 +66,7 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	r := slog.NewRecord(at, severity(e.Level), e.Message, 0)
+	r := slog.NewRecord(at, c.severity(e.Level), e.Message, 0)
 	r.AddAttrs(attributes(fields)...)
 	return c.handler.Handle(context.Background(), r)
 }

@@ -96,7 +96,7 @@ func (o *Options) dial() (*clientv3.Client, error) {
 		cfg.Endpoints = append(cfg.Endpoints, u.String())
 	}
 	if o.TLS != nil {
-		info := transport.TLSInfo{CertFile: o.TLS.Certificate, KeyFile: o.TLS.Key, TrustedCAFile: o.TLS.CA}
+		info := transport.TLSInfo{CertFile: o.TLS.Certificate, KeyFile: o.TLS.Key, TrustedCAFile: o.TLS.CA, ServerName: o.TLS.ServerName}
 		t, err := info.ClientConfig()
 		if err != nil {
 			return nil, err

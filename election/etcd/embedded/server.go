@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -39,6 +40,7 @@ const (
 type TLSFiles struct {
 	Certificate, Key string // PEM
 	CA               string // PEM: who has signed the others' certificates
+	ServerName       string // in the others' certificates; "" is the host that is dialled
 }
 
 // Options of a member.
@@ -65,10 +67,11 @@ type Options struct {
 
 // Server is a running member.
 type Server struct {
-	etcd   *embed.Etcd
-	client *clientv3.Client
-	log    *slog.Logger
-	close  sync.Once
+	etcd    *embed.Etcd
+	client  *clientv3.Client
+	log     *slog.Logger
+	close   sync.Once
+	closing *atomic.Bool
 }
 
 // Start starts a member. It does not wait for others: Ready tells when the
@@ -77,7 +80,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg, err := o.config()
+	closing := new(atomic.Bool)
+	cfg, err := o.config(closing)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +96,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start etcd on %s in %q: %w", o.ListenPeer, o.Dir, err)
 	}
-	return &Server{etcd: e, client: v3client.New(e.Server), log: o.Logger}, nil
+	return &Server{etcd: e, client: v3client.New(e.Server), log: o.Logger, closing: closing}, nil
 }
 
 // hasData reports whether a member has lived in dir.
@@ -101,7 +105,7 @@ func hasData(dir string) bool {
 	return err == nil
 }
 
-func (o *Options) config() (*embed.Config, error) {
+func (o *Options) config(closing *atomic.Bool) (*embed.Config, error) {
 	if o.Members[o.Node] == "" {
 		return nil, fmt.Errorf("%q is none of the members %v", o.Node, slices.Sorted(maps.Keys(o.Members)))
 	}
@@ -128,10 +132,10 @@ func (o *Options) config() (*embed.Config, error) {
 	cfg.EnableGRPCGateway = false
 	cfg.SnapshotCount = 1000
 	cfg.MaxSnapFiles, cfg.MaxWalFiles = 2, 2
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(o.Logger))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(o.Logger, closing))
 	if o.TLS != nil {
 		info := transport.TLSInfo{
-			CertFile: o.TLS.Certificate, KeyFile: o.TLS.Key, TrustedCAFile: o.TLS.CA, ClientCertAuth: true,
+			CertFile: o.TLS.Certificate, KeyFile: o.TLS.Key, TrustedCAFile: o.TLS.CA, ClientCertAuth: true, ServerName: o.TLS.ServerName,
 			// Who holds a certificate of the group is a member of it, wherever
 			// it connects from.
 			SkipClientSANVerify: true,
@@ -162,6 +166,9 @@ func (o *Options) initialCluster(members map[string]string) string {
 // closes it.
 func (s *Server) Client() *clientv3.Client { return s.client }
 
+// ID is the member's.
+func (s *Server) ID() uint64 { return uint64(s.etcd.Server.MemberID()) }
+
 // Ready is closed when the member has joined its group.
 func (s *Server) Ready() <-chan struct{} { return s.etcd.Server.ReadyNotify() }
 
@@ -191,6 +198,7 @@ func (s *Server) ClientAddr() net.Addr { return s.etcd.Clients[0].Addr() }
 // Close ends the member and waits for it. The data stays.
 func (s *Server) Close() {
 	s.close.Do(func() {
+		s.closing.Store(true)
 		if err := s.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
 			s.log.Debug("closing the client of the embedded etcd failed", "error", err)
 		}

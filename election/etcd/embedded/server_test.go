@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -205,7 +206,8 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 
 func TestEtcdsTalkIsSeenAtLevelDebugOnly(t *testing.T) {
 	var b bytes.Buffer
-	log := newZap(slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	var closing atomic.Bool
+	log := newZap(slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelInfo})), &closing)
 	log.Info("elected")
 	log.Warn("slow")
 	if b.Len() != 0 {
@@ -214,5 +216,10 @@ func TestEtcdsTalkIsSeenAtLevelDebugOnly(t *testing.T) {
 	log.Error("the disk is full")
 	if got := b.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "component=etcd") {
 		t.Errorf("an error is logged as %q", got)
+	}
+	b.Reset()
+	closing.Store(true)
+	if log.Error("the listener is closed"); b.Len() != 0 {
+		t.Errorf("while it closes it says %q", b.String())
 	}
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// replicas starts three nodes of a replicated group, with the etcd inside them.
+func replicas(t *testing.T, sets ...string) map[string]*node {
+	t.Helper()
+	names := []string{"a", "b", "c"}
+	free := freeAddresses(t, 3*len(names))
+	var nodes, members []string
+	for i, n := range names {
+		nodes = append(nodes, n+"="+free[3*i])
+		members = append(members, n+"="+free[3*i+1])
+	}
+	out := map[string]*node{}
+	var mu sync.Mutex
+	var starts sync.WaitGroup
+	root := t.TempDir()
+	for i, name := range names {
+		all := append([]string{
+			"brokerName=orders", "cluster.mode=replicated", "cluster.node=" + name, "cluster.nodes=" + strings.Join(nodes, " "),
+			"cluster.etcd.members=" + strings.Join(members, " "), "cluster.etcd.client=" + free[3*i+2],
+			"console.address=127.0.0.1:0", "cluster.lease=3s", "dataDir=" + filepath.Join(root, name), "store.segmentSize=8MiB",
+		}, sets...)
+		cfg := loadForTest(t, all...)
+		log := quiet(t)
+		if os.Getenv("ENTREPOT_TEST_LOG") != "" {
+			var err error
+			if log, err = newLogging(os.Stderr, "text", "info"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		starts.Go(func() {
+			n, err := startNode(t.Context(), cfg, log, &guardedLines{})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[name] = n
+		})
+	}
+	starts.Wait()
+	t.Cleanup(func() {
+		var stops sync.WaitGroup
+		for _, n := range out {
+			stops.Go(func() { stopNow(t, n) })
+		}
+		stops.Wait()
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return out
+}
+
+func freeAddresses(t *testing.T, n int) (out []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		out = append(out, l.Addr().String())
+	}
+	return out
+}
+
+// masterAmong waits for one master that all nodes agree on.
+func masterAmong(t *testing.T, nodes map[string]*node) (name string) {
+	t.Helper()
+	until(t, "all nodes know one master", func() bool {
+		name = ""
+		for n := range nodes {
+			if nodes[n].stopping.Load() {
+				continue
+			}
+			s := nodes[n].group.status()
+			if nodes[n].group.ready() != nil || s.Master == "" || name != "" && name != s.Master {
+				return false
+			}
+			name = s.Master
+		}
+		return nodes[name] != nil && nodes[name].role() == roleMaster
+	})
+	return name
+}
+
+// others are the nodes but one.
+func others(nodes map[string]*node, but string) (out []*node) {
+	for name, n := range nodes {
+		if name != but && !n.stopping.Load() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func TestThreeReplicasServeFromAnyNodeAndSurviveTheMastersEnd(t *testing.T) {
+	nodes := replicas(t)
+	first := masterAmong(t, nodes)
+	standby := others(nodes, first)[0]
+	c := stompAt(t, standby)
+	send(t, c, "/queue/q", "1")
+	send(t, c, "/queue/q", "2")
+	receive(t, stompAt(t, nodes[first]), "/queue/q", "1")
+	until(t, "the status shows all copies in sync", func() bool {
+		s := nodes[first].group.status()
+		n := 0
+		for _, m := range s.Members {
+			if m.InSync {
+				n++
+			}
+		}
+		return n == 3 && s.Copy != nil && s.Copy.Committed > 0 && s.Lease != nil && *s.Lease > 0
+	})
+	stopNow(t, nodes[first])
+	second := masterAmong(t, nodes)
+	if second == first {
+		t.Fatal("a node that has ended is the master")
+	}
+	receive(t, stompAt(t, others(nodes, second)[0]), "/queue/q", "2")
+}
+
+func TestAReplicatedMasterHandsOver(t *testing.T) {
+	nodes := replicas(t)
+	first := masterAmong(t, nodes)
+	send(t, stompAt(t, nodes[first]), "/queue/q", "1")
+	ask := others(nodes, first)[0].console.Addr().String()
+	r := runWith(t.Context(), "", []string{"ENTREPOT_CONSOLE_ADDRESS=" + ask}, "cluster", "step-down", "--yes")
+	if r.code != exitOK || !strings.Contains(r.out, "is the master, epoch") {
+		t.Fatalf("step-down: %d %s%s", r.code, r.out, r.err)
+	}
+	second := masterAmong(t, nodes)
+	if second == first {
+		t.Error("the master is the same")
+	}
+	receive(t, stompAt(t, nodes[first]), "/queue/q", "1") // which is a standby now
+	if err := others(nodes, second)[0].group.kind.stepDown(context.Background()); err == nil {
+		t.Error("a standby stepped down")
+	}
+}

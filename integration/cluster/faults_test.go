@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/integration/harness"
+)
+
+// rig is a group under load.
+type rig struct {
+	t *testing.T
+	*Group
+	load   *Load
+	epochs map[uint64]string // who was the master in it
+	gaps   map[string][]time.Duration
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	g, err := New(program, t.TempDir(), 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, n := range g.Nodes {
+				if b := n.Broker(); b != nil {
+					t.Logf("%s wrote:\n%s", n.Name, lastLines(b.Log(), 60))
+				}
+			}
+		}
+		g.Close()
+	})
+	r := &rig{t: t, Group: g, epochs: map[uint64]string{}, gaps: map[string][]time.Duration{}}
+	r.ok(g.Start(t.Context()))
+	r.master()
+	r.ok(g.Whole(t.Context(), time.Minute))
+	r.load = StartLoad(t.Context(), g)
+	r.goesOn("start")
+	return r
+}
+
+func lastLines(s string, n int) string {
+	at := len(s)
+	for ; at > 0 && n > 0; at-- {
+		if s[at-1] == '\n' {
+			n--
+		}
+	}
+	return s[at:]
+}
+
+func (r *rig) ok(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// master waits for the master; an epoch has one only.
+func (r *rig) master() *Node {
+	r.t.Helper()
+	n, epoch, err := r.Group.Master(r.t.Context(), time.Minute)
+	r.ok(err)
+	if before, ok := r.epochs[epoch]; ok && before != n.Name {
+		r.t.Fatalf("%s and %s are masters of epoch %d", before, n.Name, epoch)
+	}
+	r.epochs[epoch] = n.Name
+	return n
+}
+
+// goesOn waits until sends are confirmed again, and notes how long that took.
+func (r *rig) goesOn(after string) {
+	r.t.Helper()
+	took, err := r.load.Resumed(r.t.Context(), time.Minute)
+	r.ok(err)
+	r.gaps[after] = append(r.gaps[after], took)
+}
+
+// finish checks what the clients saw.
+func (r *rig) finish() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
+	defer cancel()
+	verdict, err := r.load.Stop(ctx)
+	if verdict != nil {
+		r.t.Log(verdict)
+	}
+	for after, gaps := range r.gaps {
+		slices.Sort(gaps)
+		r.t.Logf("no confirmations around %s: median %v, longest %v, of %d", after, gaps[len(gaps)/2].Round(time.Millisecond), gaps[len(gaps)-1].Round(time.Millisecond), len(gaps))
+	}
+	r.ok(err)
+}
+
+// breakOnce does one thing to the master and mends it.
+func (r *rig) breakOnce(what string) {
+	r.t.Helper()
+	m := r.master()
+	r.load.ForgetGaps()
+	switch what {
+	case "kill -9 of the broker":
+		r.ok(m.KillBroker())
+	case "the death of the node":
+		r.ok(m.Kill())
+	case "a pause longer than the lease":
+		r.ok(m.Pause())
+	case "a master that is not heard":
+		r.Cut(m.Name, true, false)
+	case "a master that hears nobody":
+		r.Cut(m.Name, false, true)
+	case "a master without the others":
+		r.Cut(m.Name, true, true)
+	case "kill -9 of all":
+		for _, n := range r.Nodes {
+			r.ok(n.Kill())
+		}
+		r.ok(r.Start(r.t.Context()))
+	default:
+		r.t.Fatal("unknown fault ", what)
+	}
+	if strings.HasPrefix(what, "a master ") { // its clients may go on until it gives up
+		r.ok(harness.Until(r.t.Context(), time.Minute, "another master", func() bool {
+			now, _, err := r.Group.Master(r.t.Context(), time.Second)
+			return err == nil && now != m
+		}))
+	}
+	r.goesOn(what)
+	r.Mend()
+	if what == "a pause longer than the lease" {
+		r.ok(m.Resume())
+	}
+	r.ok(r.Start(r.t.Context()))
+	r.ok(r.Whole(r.t.Context(), time.Minute))
+}
+
+func TestNothingConfirmedIsLostWhenMastersEnd(t *testing.T) {
+	r := newRig(t)
+	for _, what := range []string{"kill -9 of the broker", "the death of the node", "a pause longer than the lease", "kill -9 of all"} {
+		began := time.Now()
+		r.breakOnce(what)
+		t.Log(fmt.Sprintf("%s: %v until the group is whole again", what, time.Since(began).Round(time.Millisecond)))
+	}
+	r.finish()
+}

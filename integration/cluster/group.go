@@ -1,0 +1,303 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/entrepot-mq/entrepot/integration/harness"
+)
+
+// Group is several nodes of one broker.
+type Group struct {
+	Nodes []*Node
+	Links []*Link // for replication, in each direction
+	Lease time.Duration
+}
+
+// Node is a node that may run or not.
+type Node struct {
+	Name  string
+	Stomp string // host:port, the same in all its lives
+
+	options harness.Options
+	mu      sync.Mutex
+	broker  *harness.Broker
+}
+
+// Status is what a node says of itself.
+type Status struct {
+	Role    string  `json:"role"`
+	Master  string  `json:"master"`
+	Epoch   uint64  `json:"epoch"`
+	Members []Copy  `json:"members"`
+	Lease   float64 `json:"leaseSeconds"`
+}
+
+// Copy is what the master knows of a node's copy.
+type Copy struct {
+	Node   string `json:"node"`
+	InSync bool   `json:"inSync"`
+}
+
+// New makes a group of three below dir; nothing is started.
+func New(program harness.Program, dir string, lease time.Duration, settings ...string) (*Group, error) {
+	names := []string{"a", "b", "c"}
+	free, err := freeAddresses(4 * len(names))
+	if err != nil {
+		return nil, err
+	}
+	var members []string
+	for i, n := range names {
+		members = append(members, n+"="+free[4*i+1])
+	}
+	g := &Group{Lease: lease}
+	for i, n := range names {
+		var nodes []string // as this one reaches them
+		for j, to := range names {
+			address := free[4*j]
+			if i != j {
+				link, err := newLink(n, to, address)
+				if err != nil {
+					return nil, err
+				}
+				g.Links = append(g.Links, link)
+				address = link.Address
+			}
+			nodes = append(nodes, to+"="+address)
+		}
+		own := append([]string{
+			"brokerName=group", "cluster.mode=replicated", "cluster.node=" + n, "cluster.nodes=" + strings.Join(nodes, " "),
+			"cluster.etcd.members=" + strings.Join(members, " "), "cluster.etcd.client=" + free[4*i+2], "cluster.lease=" + lease.String(),
+			"store.segmentSize=8MiB", "log.level=info",
+		}, settings...)
+		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: free[4*i+3], options: harness.Options{
+			Program: program, Dir: filepath.Join(dir, n), Listen: []string{"stomp://" + free[4*i+3]}, Settings: own, Ready: 60 * time.Second,
+		}})
+	}
+	return g, nil
+}
+
+func freeAddresses(n int) (out []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		out = append(out, l.Addr().String())
+	}
+	return out, nil
+}
+
+// Start starts all nodes that don't run, and waits until each is ready.
+func (g *Group) Start(ctx context.Context) error {
+	errs := make([]error, len(g.Nodes))
+	var starts sync.WaitGroup
+	for i, n := range g.Nodes {
+		starts.Go(func() { errs[i] = n.Start(ctx) })
+	}
+	starts.Wait()
+	return errors.Join(errs...)
+}
+
+// Cut swallows what a node sends to the others for replication, what it
+// receives from them, or both.
+func (g *Group) Cut(node string, sends, receives bool) {
+	for _, l := range g.Links {
+		switch node {
+		case l.From:
+			l.Cut(sends, receives)
+		case l.To:
+			l.Cut(receives, sends)
+		}
+	}
+}
+
+// Mend ends all cuts.
+func (g *Group) Mend() {
+	for _, l := range g.Links {
+		l.Mend()
+	}
+}
+
+// Close kills all nodes.
+func (g *Group) Close() {
+	for _, l := range g.Links {
+		l.Close()
+	}
+	for _, n := range g.Nodes {
+		if b := n.Broker(); b != nil {
+			b.Close()
+		}
+	}
+}
+
+// Start starts the node if it doesn't run.
+func (n *Node) Start(ctx context.Context) error {
+	if b := n.Broker(); b != nil {
+		select {
+		case <-b.Exited():
+		default:
+			return nil
+		}
+	}
+	b, err := harness.Start(ctx, n.options)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.Name, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.broker = b
+	return nil
+}
+
+// Broker is the node's process, nil before its first start.
+func (n *Node) Broker() *harness.Broker {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.broker
+}
+
+// Status asks the node.
+func (n *Node) Status(ctx context.Context) (s Status, err error) {
+	b := n.Broker()
+	if b == nil {
+		return s, errors.New("it does not run")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.Addr("console")+"/api/v1/cluster", nil)
+	if err != nil {
+		return s, err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return s, err
+	}
+	defer answer.Body.Close()
+	return s, json.NewDecoder(answer.Body).Decode(&s)
+}
+
+// Master waits for a node that says that it is the master.
+func (g *Group) Master(ctx context.Context, timeout time.Duration) (m *Node, epoch uint64, err error) {
+	err = harness.Until(ctx, timeout, "the group has a master", func() bool {
+		for _, n := range g.Nodes {
+			if s, err := n.Status(ctx); err == nil && s.Role == "master" {
+				m, epoch = n, s.Epoch
+				return true
+			}
+		}
+		return false
+	})
+	return m, epoch, err
+}
+
+// Whole waits until all copies are in sync.
+func (g *Group) Whole(ctx context.Context, timeout time.Duration) error {
+	return harness.Until(ctx, timeout, "all copies are in sync", func() bool {
+		for _, n := range g.Nodes {
+			s, err := n.Status(ctx)
+			if err != nil || s.Role != "master" {
+				continue
+			}
+			in := 0
+			for _, m := range s.Members {
+				if m.InSync {
+					in++
+				}
+			}
+			return in == len(g.Nodes)
+		}
+		return false
+	})
+}
+
+// KillBroker kills the broker's process and leaves its guardian alive, which
+// ends then by itself.
+func (n *Node) KillBroker() error {
+	pid, err := childOf(n.Broker().Pid())
+	if err != nil {
+		return err
+	}
+	return errors.Join(syscall.Kill(pid, syscall.SIGKILL), n.ended())
+}
+
+// Kill kills guardian and broker at once, as the death of a machine does.
+func (n *Node) Kill() error {
+	pid, err := childOf(n.Broker().Pid())
+	if err != nil {
+		return err
+	}
+	err = errors.Join(n.Broker().Kill(), ignoreGone(syscall.Kill(pid, syscall.SIGKILL)))
+	return errors.Join(err, gone(pid))
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// gone waits until a process has ended: its ports and locks are free then.
+func gone(pid int) error {
+	return harness.Until(context.Background(), 20*time.Second, "the broker's end", func() bool {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+		if err != nil {
+			return true
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		return strings.HasPrefix(rest, "Z") // nobody has asked for it yet
+	})
+}
+
+func (n *Node) ended() error {
+	_, err := n.Broker().Wait(20 * time.Second)
+	return err
+}
+
+// Pause stops the broker, and its guardian keeps waiting for it.
+func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (n *Node) Resume() error { return n.signal(syscall.SIGCONT) }
+
+func (n *Node) signal(s syscall.Signal) error {
+	pid, err := childOf(n.Broker().Pid())
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, s)
+}
+
+// childOf returns the process that a guardian started.
+func childOf(parent int) (int, error) {
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
+			return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return 0, fmt.Errorf("process %d has no child: is it a guardian?", parent)
+}
