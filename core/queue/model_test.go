@@ -19,6 +19,7 @@ const (
 	withConsumer
 	inTx
 	ending // settled; the log has to say so
+	delayed
 	gone
 )
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -17,6 +18,7 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 		w := newWorld(t, rapid.SampledFrom([]int64{1, 50_000, 1 << 40}).Draw(t, "memory"))
 		w.eager = rapid.Bool().Draw(t, "eager")
 		w.groups = GroupSettings{Most: 1 << 20}
+		w.policies = rapid.Bool().Draw(t, "policies")
 		m := &machine{world: w, grouping: rapid.IntRange(0, 2).Draw(t, "grouping") == 0}
 		t.Repeat(map[string]func(*rapid.T){
 			"":           func(*rapid.T) { w.check() },
@@ -35,6 +37,9 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 			"pause":      m.pause,
 			"tick":       m.tick,
 			"sweep":      m.sweep,
+			"purge":      m.purge,
+			"drop":       m.drop,
+			"move":       m.move,
 			"checkpoint": m.checkpoint,
 			"relieve":    m.relieve,
 			"restart":    m.restartNow,
@@ -194,6 +199,26 @@ func (c *modelConsumer) settle(tag uint64, o Outcome) {
 	}
 }
 
+// fail is Modified by the redelivery policy.
+func (c *modelConsumer) fail(tag uint64) {
+	x := c.held[tag]
+	if x == nil {
+		c.settle(tag, Modified)
+		return
+	}
+	switch f := c.w.fateOf(x.n, x.attempts+1); {
+	case f.Dead:
+		c.settle(tag, Rejected)
+	case f.Due != 0 && !x.m.Durable:
+		delete(c.held, tag)
+		x.state = delayed
+		x.attempts++
+		x.fail()
+	default:
+		c.settle(tag, Modified)
+	}
+}
+
 func (x *modelMessage) settle(o Outcome) {
 	switch {
 	case o == Released:
@@ -225,10 +250,19 @@ func (m *machine) settleOne(t *rapid.T) {
 	c := m.some(t, holding)
 	tag := rapid.SampledFrom(c.openTags()).Draw(t, "tag")
 	o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
-	c.settle(tag, o)
+	c.end(tag, o)
 	m.must(c.c.Settle(tag, o, nil, 0))
 	if err := c.c.Settle(tag, o, nil, 0); !errors.Is(err, ErrNoDelivery) {
 		t.Fatalf("settled again: %v", err)
+	}
+}
+
+// end is what the client says of a delivery.
+func (c *modelConsumer) end(tag uint64, o Outcome) {
+	if o == Modified {
+		c.fail(tag)
+	} else {
+		c.settle(tag, o)
 	}
 }
 
@@ -239,7 +273,7 @@ func (m *machine) settleThrough(t *rapid.T) {
 	o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
 	for _, x := range tags {
 		if x <= tag {
-			c.settle(x, o)
+			c.end(x, o)
 		}
 	}
 	m.must(c.c.SettleThrough(tag, o, nil, 0))
@@ -356,7 +390,93 @@ func (m *machine) pause(t *rapid.T) {
 	q.SetPaused(q.model.paused)
 }
 
-func (m *machine) tick(t *rapid.T) { m.now += rapid.Int64Range(1, 60).Draw(t, "ms") }
+func (m *machine) tick(t *rapid.T) {
+	m.now += rapid.Int64Range(1, 60).Draw(t, "ms")
+	m.due()
+}
+
+// purge removes all that waits.
+func (m *machine) purge(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "really") != 0 {
+		t.Skip("seldom")
+	}
+	q := m.queues[rapid.IntRange(0, 1).Draw(t, "queue")]
+	m.apply(len(m.log)) // nothing is delivered between what follows
+	want := 0
+	for _, x := range slices.Clone(q.model.all) {
+		switch {
+		case x.state != waiting:
+		case x.m.Durable:
+			x.state = ending
+			want++
+		default:
+			q.model.remove(x)
+		}
+	}
+	ops, n := q.PurgeOps()
+	if n != want {
+		t.Fatalf("%d messages are to be purged, want %d", n, want)
+	}
+	q.PurgeTransient()
+	if len(ops) > 0 {
+		m.Commit(store.Request{Ops: ops})
+		m.apply(1)
+	}
+}
+
+// drop makes room, as a full queue does.
+func (m *machine) drop(t *rapid.T) {
+	q := m.queues[rapid.IntRange(0, 1).Draw(t, "queue")]
+	var oldest *modelMessage
+	for _, x := range q.model.all {
+		if x.state == waiting && (oldest == nil || x.m.Priority < oldest.m.Priority) {
+			oldest = x
+		}
+	}
+	pos, ok := q.HoldOldest()
+	if ok != (oldest != nil) {
+		t.Fatalf("there is an oldest message: %v", ok)
+	}
+	if ok {
+		m.endHeld(t, q, pos, oldest)
+	}
+}
+
+// move takes a message out, as administrators do.
+func (m *machine) move(t *rapid.T) {
+	q := m.queues[rapid.IntRange(0, 1).Draw(t, "queue")]
+	if len(q.model.all) == 0 {
+		t.Skip("empty")
+	}
+	x := rapid.SampledFrom(q.model.all).Draw(t, "message")
+	if got := q.Hold(x.pos); got != (x.state == waiting) {
+		t.Fatalf("%v was held: %v", x, got)
+	}
+	if x.state == waiting {
+		m.endHeld(t, q, x.pos, x)
+	}
+}
+
+// endHeld ends a message that was taken out, or gives it back.
+func (m *machine) endHeld(t *rapid.T, q *testQueue, pos uint64, x *modelMessage) {
+	if x.pos != pos && isTransient(pos) == isTransient(x.pos) {
+		t.Fatalf("%x is held, want %v", pos, x)
+	}
+	if x = q.model.byPos[pos]; x == nil || x.state != waiting {
+		t.Fatalf("%x is held: %v", pos, x)
+	}
+	x.state = ending
+	switch {
+	case rapid.Bool().Draw(t, "give back"):
+		x.state, x.limbo = waiting, true
+		q.GiveBack([]uint64{pos})
+	case isTransient(pos):
+		q.model.remove(x)
+		q.EndTransient([]uint64{pos})
+	default:
+		m.Commit(store.Request{Ops: q.AppendAcks(nil, []uint64{pos})})
+	}
+}
 
 // sweep leaves no expired message behind.
 func (m *machine) sweep(t *rapid.T) {
@@ -377,7 +497,10 @@ func (m *machine) sweep(t *rapid.T) {
 // vain.
 func (q *Queue) overdueOnlyHeld(now int64) uint64 {
 	for _, n := range q.overdue(now) {
-		return n.number + 1
+		_, p := q.pageOf(n)
+		if p.missing(0)&p.acquired == 0 { // of what is held on disk nothing else would say when it expires
+			return n.number + 1
+		}
 	}
 	return 0
 }
@@ -416,6 +539,8 @@ func (m *machine) drain() {
 		m.check()
 	}
 	m.settleDown()
+	m.now += 1000
+	m.due()
 	for len(m.consumers) > 0 {
 		m.close(m.consumers[0])
 		m.check()

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -26,6 +27,9 @@ type world struct {
 	numbers uint64
 	eager   bool // pages are loaded at once
 	groups  GroupSettings
+
+	policies bool // failed deliveries are not all tried again at once
+	delays   []testDelay
 
 	queues    []*testQueue
 	consumers []*modelConsumer
@@ -149,17 +153,65 @@ func (w *world) Reject(q *Queue, ds []Held, reason string, done store.Done, toke
 // DeadLetterOps implements Rejecter.
 func (w *world) DeadLetterOps(ops []store.Op, _ *Queue, _ Held, _ string) []store.Op { return ops }
 
-// FateOf implements Broker: everything is delivered again, at once.
-func (w *world) FateOf(*Queue, *message.Message, uint32) Fate { return Fate{} }
+// FateOf implements Broker.
+func (w *world) FateOf(_ *Queue, m *message.Message, n uint32) Fate { return w.fateOf(number(m), n) }
+
+// fateOf is the redelivery policy: most messages come back at once, some after
+// a time, and some become dead letters.
+func (w *world) fateOf(message uint64, n uint32) Fate {
+	switch {
+	case !w.policies:
+		return Fate{}
+	case message%5 == 1 && n > 2:
+		return Fate{Dead: true}
+	case message%3 == 1:
+		return Fate{Due: w.now + 30}
+	}
+	return Fate{}
+}
 
 // DelayOp implements Broker.
-func (w *world) DelayOp(*Queue, uint64, uint32, int64) store.Op {
-	w.t.Fatalf("a delay without policy")
-	return store.Op{}
+func (w *world) DelayOp(q *Queue, pos uint64, n uint32, due int64) store.Op {
+	return store.Op{Kind: store.OpState, Queue: q.ID(), Pos: pos, N: n, Data: binary.BigEndian.AppendUint64(nil, uint64(due))}
 }
 
 // Delay implements Broker.
-func (w *world) Delay(*Queue, uint64, int64) { w.t.Fatalf("a delay without policy") }
+func (w *world) Delay(q *Queue, pos uint64, due int64) {
+	w.delays = append(w.delays, testDelay{w.model(q), pos, due})
+}
+
+// testDelay is a message that waits for its time.
+type testDelay struct {
+	q   *modelQueue
+	pos uint64
+	due int64
+}
+
+// due gives back what has waited long enough.
+func (w *world) due() {
+	var later, now []testDelay
+	for _, d := range w.delays {
+		if d.due > w.now {
+			later = append(later, d)
+		} else {
+			now = append(now, d)
+		}
+	}
+	w.delays = later
+	back := make([][]uint64, len(w.queues))
+	for _, d := range now {
+		if x := d.q.byPos[d.pos]; x != nil && x.state == delayed {
+			x.state, x.limbo = waiting, true
+			x.leave()
+		}
+		back[d.q.index] = append(back[d.q.index], d.pos)
+	}
+	for i, all := range back {
+		if all != nil {
+			w.queues[i].GiveBack(all)
+		}
+	}
+}
 
 func (w *world) model(q *Queue) *modelQueue {
 	for _, t := range w.queues {
@@ -252,6 +304,8 @@ func (w *world) applyReal(op *store.Op) {
 		w.queues[op.Queue-1].ApplyAck(op.Pos, op.N)
 	case store.OpAttempt:
 		w.queues[op.Queue-1].ApplyAttempt(op.Pos, op.N)
+	case store.OpState:
+		w.queues[op.Queue-1].ApplyDelay(op.Pos, op.N)
 	}
 }
 
@@ -280,6 +334,11 @@ func (w *world) applyModel(op *store.Op) {
 			}
 			x.state = waiting
 			x.leave()
+		}
+	case store.OpState:
+		if x := w.queues[op.Queue-1].model.byPos[op.Pos]; x != nil {
+			x.attempts, x.state = op.N, delayed
+			w.delays = append(w.delays, testDelay{x.q, op.Pos, int64(binary.BigEndian.Uint64(op.Data))})
 		}
 	}
 }
@@ -369,6 +428,13 @@ func (w *world) restart() {
 			w.applyReal(&w.done[i])
 		}
 	}
+	// What waits for its time after a restart: here it has come.
+	for _, op := range w.done {
+		if op.Kind == store.OpState {
+			w.queues[op.Queue-1].GiveBack([]uint64{op.Pos})
+		}
+	}
+	w.delays = nil
 }
 
 // restore loads the queues as the broker does.
