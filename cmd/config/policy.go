@@ -20,7 +20,8 @@ type DestinationPolicy struct {
 
 	Sync                           string  `key:"sync" oneof:"always interval never" doc:"as store.sync, for these destinations"`
 	MaxMessages                    *int    `key:"maxMessages" doc:"messages that a queue holds; 0 for no limit"`
-	Overflow                       *string `key:"overflow" oneof:"block reject dropOldest" doc:"at maxMessages the producer waits, gets an error, or the queue's oldest message of its lowest priority is dropped"`
+	MaxBytes                       *Size   `key:"maxBytes" doc:"bytes that the messages of a queue have together; 0 for no limit"`
+	Overflow                       *string `key:"overflow" oneof:"block reject dropOldest" doc:"at maxMessages or maxBytes the producer waits, gets an error, or the queue's oldest message of its lowest priority is dropped"`
 	QueuePrefetch                  *int    `key:"queuePrefetch" doc:"unsettled deliveries of a queue's consumer that asks for no number (1000)"`
 	QueueBrowserPrefetch           *int    `key:"queueBrowserPrefetch" doc:"the same for browsers (500)"`
 	TopicPrefetch                  *int    `key:"topicPrefetch" doc:"the same for subscribers of topics (32767)"`
@@ -112,6 +113,9 @@ func (d *DestinationPolicy) apply(p *policy.Policy) {
 		p.Durability = durabilities[d.Sync]
 	}
 	give(&p.Limit.Messages, d.MaxMessages)
+	if d.MaxBytes != nil {
+		p.Limit.Bytes = int64(*d.MaxBytes)
+	}
 	if d.Overflow != nil {
 		p.Limit.Overflow = map[string]policy.Overflow{"block": policy.Block, "reject": policy.Reject, "dropOldest": policy.DropOldest}[*d.Overflow]
 	}
@@ -183,7 +187,7 @@ func giveNot(to, value *bool) {
 // meaningless are ActiveMQ's names of settings that this broker has no use
 // for, and why. A configuration may keep them.
 var meaningless = map[string]string{
-	"memoryLimit":                       "memory is shared by all destinations: store.memory; maxMessages bounds one queue",
+	"memoryLimit":                       "memory is shared by all destinations: store.memory; maxBytes and maxMessages bound one queue",
 	"producerFlowControl":               "producers wait when there is no room; overflow says what else may happen",
 	"blockedProducerWarningInterval":    "the log says each time when a producer waits for long",
 	"minimumMessageSize":                "messages are counted as large as they are",

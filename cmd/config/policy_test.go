@@ -16,6 +16,7 @@ const everyPolicy = `destinationPolicy:
   - queue: ">"
     sync: interval
     maxMessages: 1000
+    maxBytes: 10MiB
     overflow: dropOldest
     queuePrefetch: 10
     queueBrowserPrefetch: 20
@@ -100,7 +101,7 @@ func TestEverySettingOfAPolicyHasItsEffect(t *testing.T) {
 			TopicForQueues: true, PerDurableSubscription: true, NonPersistent: true, Expiration: 7 * 24 * time.Hour,
 		},
 		Prefetch: policy.Prefetch{Queue: 10, Browser: 20, Topic: 30, Durable: 40},
-		Limit:    policy.Limit{Messages: 1000, Overflow: policy.DropOldest},
+		Limit:    policy.Limit{Messages: 1000, Bytes: 10 << 20, Overflow: policy.DropOldest},
 		Pending:  policy.Pending{Limit: 5, Multiplier: 2.5, Evict: policy.EvictSame, Property: "symbol"},
 		Slow: policy.Slow{
 			Abort: policy.AbortSilent, Connection: true, Check: 4 * time.Second, Count: 2, Duration: time.Second,

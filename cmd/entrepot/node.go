@@ -14,6 +14,7 @@ import (
 	"github.com/entrepot-mq/entrepot/console"
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/policy"
 	"github.com/entrepot-mq/entrepot/core/security"
 	"github.com/entrepot-mq/entrepot/core/store"
 	"github.com/entrepot-mq/entrepot/core/store/disk"
@@ -224,9 +225,7 @@ func (n *node) brokerOptions() broker.Options {
 			Sessions: c.Sessions.Max, Messages: c.Sessions.MaxMessages, Subscriptions: c.Sessions.MaxSubscriptions,
 		},
 	}
-	for _, d := range c.Policies {
-		o.Policies = append(o.Policies, d.Entry())
-	}
+	o.Policies = policyEntries(c.Policies)
 	return o
 }
 
@@ -237,6 +236,22 @@ func firstURL(listeners []string) string {
 	}
 	url, _, _ := strings.Cut(listeners[0], "?")
 	return url
+}
+
+// reloadPolicies puts the policies of cfg in force, all or none.
+func (n *node) reloadPolicies(cfg *config.Loaded) error {
+	b := n.current()
+	if b == nil {
+		return nil
+	}
+	return b.SetPolicies(policyEntries(cfg.Policies))
+}
+
+func policyEntries(list []config.DestinationPolicy) (all []policy.Entry) {
+	for _, d := range list {
+		all = append(all, d.Entry())
+	}
+	return all
 }
 
 // converters reads the payloads of each protocol that is served, and what the

@@ -30,7 +30,7 @@ where it listens; the log goes to stderr.
 
 SIGTERM and SIGINT let clients finish within shutdown.timeout; a second one ends
 at once. SIGHUP reads the configuration again: log level, certificates, users and
-permissions take effect, for other changes the log says that they need a restart. SIGUSR1 logs
+permissions, destinationPolicy take effect, for other changes the log says that they need a restart. SIGUSR1 logs
 the broker's state and what every goroutine does.`,
 		Example: `  entrepot serve
   entrepot serve --data-dir /var/lib/entrepot --listen stomp://127.0.0.1:61613
@@ -200,7 +200,7 @@ func (s *service) reload(ctx context.Context) {
 	n := s.node
 	cfg, err := s.load()
 	if err == nil {
-		err = errors.Join(n.reloadCertificates(), n.reloadSecurity(ctx))
+		err = errors.Join(n.reloadCertificates(), n.reloadSecurity(ctx), n.reloadPolicies(cfg))
 	}
 	n.reloadFailed.Store(err != nil)
 	if cfg == nil {
@@ -215,7 +215,7 @@ func (s *service) reload(ctx context.Context) {
 	}
 	var later []string
 	for _, key := range n.cfg.Changed(cfg) {
-		if key != "log.level" {
+		if key != "log.level" && key != "destinationPolicy" {
 			later = append(later, key)
 		}
 	}

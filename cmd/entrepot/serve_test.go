@@ -261,7 +261,7 @@ func TestReloadTakesWhatItCanAndKeepsTheOldOtherwise(t *testing.T) {
 		t.Error("the metric does not say that the reload failed")
 	}
 
-	write("log:\n  level: warn\nbrokerName: other\n")
+	write("log:\n  level: warn\nbrokerName: other\ndestinationPolicy:\n  - queue: a\n    maxMessages: 1\n")
 	c.signal(syscall.SIGHUP)
 	c.logs(`"these changes need a restart","keys":"brokerName"`)
 	until(t, "the metric of a good reload", func() bool {

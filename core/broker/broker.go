@@ -118,7 +118,7 @@ type Broker struct {
 	tempTopics *topic.Table
 	queues     registry
 	shares     shares
-	policies   *policy.Set
+	policies   livePolicies
 	loader     loader
 	flow       flow
 	limits     limits
@@ -129,7 +129,7 @@ type Broker struct {
 	collector  collector
 	advisories advisories
 	producers  producers
-	deliberate bool // some policy has destinations made on purpose only
+	deliberate atomic.Bool // some policy has destinations made on purpose only
 	expiry     expiry
 
 	run     uint64 // ID.Hi of messages published in this run
@@ -194,13 +194,11 @@ func Open(o Options) (*Broker, error) {
 	b.loader.init(b)
 	b.upkeep.init(b)
 	var err error
-	if b.policies, err = newPolicies(o); err != nil {
+	if err = b.SetPolicies(o.Policies); err != nil {
 		return nil, err
 	}
 	b.limits.init(b)
-	b.watchful.Store(anyPolicy(o, func(p *policy.Policy) bool { return p.Duplicates.Window > 0 }))
 	b.collector.init(b)
-	b.deliberate = anyPolicy(o, func(p *policy.Policy) bool { return p.NoAutoCreate })
 	b.slowness.init(b)
 	b.recovery.init(b)
 	for i := range o.VirtualTopics {

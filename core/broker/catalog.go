@@ -166,7 +166,7 @@ func (b *Broker) exists(d message.Destination) bool {
 // mayAppear reports why d, one destination without wildcards, can't be used:
 // it does not exist, and its policy has it made on purpose only.
 func (b *Broker) mayAppear(doing string, d message.Destination) error {
-	if !b.deliberate || d.Kind.IsTemp() || !b.policies.For(d).NoAutoCreate || b.exists(d) {
+	if !b.deliberate.Load() || d.Kind.IsTemp() || !b.policies.For(d).NoAutoCreate || b.exists(d) {
 		return nil
 	}
 	return fail(CodeNotFound, doing+" "+d.String(),

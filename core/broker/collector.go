@@ -42,7 +42,7 @@ func (c *collector) init(b *Broker) {
 
 // start starts the goroutine if a policy asks for it.
 func (c *collector) start() {
-	if anyPolicy(c.b.o, func(p *policy.Policy) bool { return p.Collect }) {
+	if anyPolicy(c.b.o.Policies, func(p *policy.Policy) bool { return p.Collect }) {
 		c.wg.Go(c.run)
 	}
 }
@@ -114,7 +114,7 @@ func (c *collector) idleSince(q *queue.Queue, now time.Time, long time.Duration)
 func (l *limits) expects(q *queue.Queue) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.coming[q] > 0
+	return l.coming[q].Messages > 0
 }
 
 // collect removes a queue without durable messages. It is part of Apply. What

@@ -69,7 +69,7 @@ func (f *flow) hold(s *Session, reason string, slow topic.Listener) bool {
 
 // holdFull has s wait until a queue is below its limit.
 func (f *flow) holdFull(s *Session, p *passage) bool {
-	return f.add(s, &hold{since: time.Now(), reason: p.full.Destination().String() + " is full (maxMessages)", full: p})
+	return f.add(s, &hold{since: time.Now(), reason: p.full.Destination().String() + " is full (maxMessages, maxBytes)", full: p})
 }
 
 func (f *flow) add(s *Session, h *hold) bool {

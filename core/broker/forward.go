@@ -130,7 +130,7 @@ func (s *Session) publishForwarded(m *message.Message, done Done, token uint64) 
 
 // publishTogether sends msgs as one record.
 func (s *Session) publishTogether(msgs []*message.Message, done Done, token uint64) (wait bool) {
-	if s.b.limits.on {
+	if s.b.limits.on.Load() {
 		if wait, through := s.publishThrough(msgs, done, token); through {
 			return wait
 		}

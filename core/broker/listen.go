@@ -127,7 +127,7 @@ func (h *recovery) init(b *Broker) {
 // start is called when the log was replayed: what was published in an earlier
 // life is not kept.
 func (h *recovery) start() {
-	h.on = anyPolicy(h.b.o, func(p *policy.Policy) bool { return p.Recovery.Keep != policy.KeepNothing })
+	h.on = anyPolicy(h.b.o.Policies, func(p *policy.Policy) bool { return p.Recovery.Keep != policy.KeepNothing })
 }
 
 // add keeps m, which is about to be delivered, as its topic's policy says.

@@ -32,7 +32,7 @@ func (s *Session) publishGuarded(m *message.Message, id SendID, done Done, token
 	}
 	r := store.Request{Durability: s.b.durability(units[0].Destination), Done: done, Token: token}
 	var p *passage
-	if s.b.limits.on {
+	if s.b.limits.on.Load() {
 		if p, err = s.b.limits.pass(s.b.forwards.expand(units)...); err != nil {
 			s.refuse(err, done, token)
 			return false

@@ -1,22 +1,41 @@
 package broker
 
 import (
+	"sync/atomic"
+
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/policy"
 	"github.com/entrepot-mq/entrepot/core/queue"
 )
 
-func newPolicies(o Options) (*policy.Set, error) {
+// livePolicies are the policies in force.
+type livePolicies struct{ set atomic.Pointer[policy.Set] }
+
+// For returns what holds for d.
+func (p *livePolicies) For(d message.Destination) *policy.Policy { return p.set.Load().For(d) }
+
+// SetPolicies puts others in the place of the policies, all or, with an
+// error, none. Settings that concern consumers hold for those that come later,
+// and those of message groups for queues that had none yet. Collecting idle
+// queues and remembering messages of topics begin with the broker if some
+// policy asks for it, and not later.
+func (b *Broker) SetPolicies(entries []policy.Entry) error {
 	p := policy.Default()
-	p.Durability = o.Durability
-	p.Pending.Limit = o.Limits.Pending
-	return policy.New(p, o.Policies)
+	p.Durability = b.o.Durability
+	set, err := policy.New(p, entries)
+	if err != nil {
+		return err
+	}
+	b.policies.set.Store(set)
+	b.limits.on.Store(anyPolicy(entries, func(p *policy.Policy) bool { return p.Limit.Messages > 0 || p.Limit.Bytes > 0 }))
+	b.watchful.Store(anyPolicy(entries, func(p *policy.Policy) bool { return p.Duplicates.Window > 0 }))
+	b.deliberate.Store(anyPolicy(entries, func(p *policy.Policy) bool { return p.NoAutoCreate }))
+	return nil
 }
 
-// anyPolicy reports whether some entry of the policies says what is looked
-// for: so that what nobody uses costs nothing.
-func anyPolicy(o Options, says func(*policy.Policy) bool) bool {
-	for _, e := range o.Policies {
+// anyPolicy reports whether some entry says what is looked for.
+func anyPolicy(entries []policy.Entry, says func(*policy.Policy) bool) bool {
+	for _, e := range entries {
 		p := policy.Default()
 		if e.Apply(&p); says(&p) {
 			return true

@@ -55,7 +55,7 @@ func (s *Session) take(m *message.Message, id SendID, done Done, token uint64) (
 		s.publishRetained(m, done, token)
 		return s.throttled(nil)
 	}
-	if s.b.limits.on {
+	if s.b.limits.on.Load() {
 		if wait, through := s.publishThrough([]*message.Message{m}, done, token); through {
 			return wait
 		}
@@ -116,7 +116,7 @@ func (s *Session) admit(m *message.Message) error {
 	if err := s.maySend(d); err != nil {
 		return err
 	}
-	if s.b.deliberate && !d.IsComposite() && !s.b.forwards.concern(d) {
+	if s.b.deliberate.Load() && !d.IsComposite() && !s.b.forwards.concern(d) {
 		return s.b.mayAppear("send to", d)
 	}
 	return nil

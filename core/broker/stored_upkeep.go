@@ -302,7 +302,7 @@ func (p *storedSessions) trim() {
 	for q := range full {
 		var held []uint64
 		for q.Available() > p.b.o.Stored.Messages {
-			pos, ok := q.HoldOldest()
+			pos, _, ok := q.HoldOldest()
 			if !ok {
 				break
 			}

@@ -131,7 +131,7 @@ func (t *Transaction) Commit(done Done, token uint64) {
 	var ops []store.Op
 	var complete Done = t
 	msgs := t.s.b.forwards.expand(t.msgs)
-	if t.s.b.limits.on {
+	if t.s.b.limits.on.Load() {
 		p, err := t.s.b.limits.pass(msgs...)
 		if err != nil {
 			t.s.commit(store.Request{Durability: store.Lazy, Done: t, Err: err})

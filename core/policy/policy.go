@@ -177,7 +177,8 @@ const (
 
 // Limit bounds a queue.
 type Limit struct {
-	Messages int // 0 for no limit
+	Messages int   // 0 for no limit
+	Bytes    int64 // of the messages as they are stored, 0 for no limit
 	Overflow Overflow
 }
 

@@ -122,8 +122,11 @@ func (c *Consumer) Reject(tag uint64, reason string, done store.Done, token uint
 	if !ok {
 		return ErrNoDelivery
 	}
-	if reason == "" {
+	switch {
+	case reason == "":
 		reason = RejectedByConsumer
+	case reason == Expired: // that is the broker's own word
+		reason = RejectedByConsumer + ": " + reason
 	}
 	if h.q == nil {
 		tell(c.broker, done, token)

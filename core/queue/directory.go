@@ -125,7 +125,7 @@ func (q *Queue) Restore(id uint64, value []byte) error {
 
 // A chunk's value: version, number of the first page described, then for it
 // and each one behind it: what follows, live bits, and as announced stored
-// bits, by-reference bits, earliest expiry, and the delivery counts. The
+// bits, by-reference bits, earliest expiry, size, and the delivery counts. The
 // stored bits matter: references in a page's value are given back when the
 // value is replaced, also those of messages that ended long before.
 const chunkVersion = 1
@@ -136,6 +136,7 @@ const (
 	pageHasTime               // earliest expiry
 	pageHasTries              // uvarint count, then slot and count of failed deliveries
 	pageHasStored             // messages that the page's value holds, if those aren't the live ones
+	pageHasBytes              // uvarint size of the live messages
 )
 
 func (l *lane) appendChunk(b []byte, chunk uint64) []byte {
@@ -173,6 +174,10 @@ func (l *lane) appendPage(b []byte, p *page) []byte {
 	if expiry := p.earliestExpiry(); expiry != 0 {
 		b[at] |= pageHasTime
 		b = binary.BigEndian.AppendUint64(b, uint64(expiry))
+	}
+	if p.bytes != 0 {
+		b[at] |= pageHasBytes
+		b = binary.AppendUvarint(b, p.bytes)
 	}
 	if len(l.attempts) == 0 {
 		return b
@@ -247,6 +252,9 @@ func (l *lane) restorePage(f *fields, n uint64) {
 	if flags&pageHasTime != 0 {
 		p.minExpiry = int64(f.uint64())
 	}
+	if flags&pageHasBytes != 0 {
+		p.bytes = f.uvarint()
+	}
 	if f.failed = f.failed || !l.fits(&p); f.failed {
 		return
 	}
@@ -259,6 +267,7 @@ func (l *lane) restorePage(f *fields, n uint64) {
 	}
 	l.pages = append(l.pages, p)
 	l.live += uint64(bits.OnesCount64(p.live))
+	l.bytes += p.bytes
 }
 
 // fits reports whether p can be the lane's next page.

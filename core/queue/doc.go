@@ -8,7 +8,7 @@
 // transient ones, which only the node that serves clients has. A message's
 // place in a lane is its seq, consecutive from 0; 64 seqs are a [page]. What
 // is kept of a page that isn't in memory is a bitmap of its live messages and
-// a few numbers, 64 bytes in all, so ten million waiting messages take some
+// a few numbers, 72 bytes in all, so ten million waiting messages take some
 // ten megabytes. Pages without live messages go, also those between others.
 // Bodies are in the page's window while they are needed. When memory is tight
 // ([Queue.Relieve]) those go that can be read again: of durable messages from

@@ -16,7 +16,7 @@ const (
 	chunkShift = 8 // pages of a chunk of the stored directory: 256
 )
 
-// page is what is always in memory of 64 messages: 64 bytes.
+// page is what is always in memory of 64 messages: 72 bytes.
 type page struct {
 	number    uint64
 	live      uint64  // messages that exist
@@ -25,6 +25,7 @@ type page struct {
 	byRef     uint64  // messages whose body the page store keeps by reference
 	win       *window // nil when no body is in memory
 	minExpiry int64   // the earliest expiry of a live message, milliseconds, 0 for none; it may have ended
+	bytes     uint64  // of the live messages; where one went that wasn't in memory, the average of those there
 	storedGen uint32
 	loading   bool
 	unstored  bool // listed in lane.unstored
@@ -47,6 +48,7 @@ type lane struct {
 	pages     []page            // by number; those without live messages go sooner or later
 	empty     int               // of those, how many have no live messages
 	live      uint64            // messages that exist
+	bytes     uint64            // of them: the sum of page.bytes
 	attempts  map[uint64]uint32 // seq -> failed deliveries, where there were any
 
 	// What the next checkpoint has to write; durable lanes only.
@@ -128,6 +130,8 @@ func (l *lane) append(m *message.Message, byRef bool, after uint64) uint64 {
 	}
 	p.expires(m)
 	l.live++
+	p.bytes += uint64(len(m.Raw()))
+	l.bytes += uint64(len(m.Raw()))
 	if p.win == nil {
 		p.win = &window{}
 	}
@@ -184,6 +188,7 @@ func (l *lane) remove(seq uint64) (freed int, ok bool) {
 	if p.live&bit == 0 {
 		return 0, false
 	}
+	l.uncount(p, seq)
 	p.live &^= bit
 	p.acquired &^= bit
 	l.live--
@@ -198,6 +203,22 @@ func (l *lane) remove(seq uint64) (freed int, ok bool) {
 		l.emptied(at)
 	}
 	return freed, true
+}
+
+// uncount takes the bytes of seq, which is about to go, out of the sums.
+func (l *lane) uncount(p *page, seq uint64) {
+	n := p.size(seq)
+	p.bytes -= n
+	l.bytes -= n
+}
+
+// size is the message's size in bytes, or what it is taken to be.
+func (p *page) size(seq uint64) uint64 {
+	n := p.bytes / uint64(bits.OnesCount64(p.live))
+	if m := p.message(seq); m != nil && p.live&(p.live-1) != 0 {
+		n = min(uint64(len(m.Raw())), p.bytes)
+	}
+	return n
 }
 
 func (w *window) drop(seq uint64) (freed int) {
@@ -334,6 +355,6 @@ func (l *lane) clear() (freed int) {
 		l.unstore(p)
 	}
 	l.pages, l.unstored, l.attempts = nil, nil, nil
-	l.empty, l.live = 0, 0
+	l.empty, l.live, l.bytes = 0, 0, 0
 	return freed
 }

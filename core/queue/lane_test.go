@@ -9,8 +9,8 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-func TestAPageTakes64Bytes(t *testing.T) {
-	if n := unsafe.Sizeof(page{}); n != 64 {
+func TestAPageTakes72Bytes(t *testing.T) {
+	if n := unsafe.Sizeof(page{}); n != 72 {
 		t.Fatalf("%d bytes", n)
 	}
 }

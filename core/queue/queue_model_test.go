@@ -420,7 +420,7 @@ func (m *machine) purge(t *rapid.T) {
 	q.PurgeTransient()
 	if len(ops) > 0 {
 		m.Commit(store.Request{Ops: ops})
-		m.apply(1)
+		m.apply(len(m.log))
 	}
 }
 
@@ -433,7 +433,7 @@ func (m *machine) drop(t *rapid.T) {
 			oldest = x
 		}
 	}
-	pos, ok := q.HoldOldest()
+	pos, _, ok := q.HoldOldest()
 	if ok != (oldest != nil) {
 		t.Fatalf("there is an oldest message: %v", ok)
 	}

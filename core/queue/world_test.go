@@ -473,6 +473,12 @@ func (w *world) check() {
 		for _, x := range q.model.all {
 			x.limbo = false
 		}
+		for _, x := range q.model.all {
+			l, _ := q.lane(x.pos)
+			if p := l.page(seqOf(x.pos)); p == nil || (p.acquired&(1<<(x.pos&pageMask)) == 0) != (x.state == waiting) {
+				w.t.Fatalf("%v is in circulation: %v", x, x.state != waiting)
+			}
+		}
 		st := q.Stats()
 		if st.Messages != len(q.model.all) {
 			w.t.Fatalf("%d messages, want %d", st.Messages, len(q.model.all))
@@ -529,7 +535,7 @@ func (q *Queue) invariants(t failer) (memory int) {
 	free := 0
 	for _, lv := range q.levels {
 		for _, l := range []*lane{&lv.durable, &lv.transient} {
-			live, empty := 0, 0
+			live, empty, size := 0, 0, uint64(0)
 			for i := range l.pages {
 				p := &l.pages[i]
 				if i > 0 && l.pages[i-1].number >= p.number {
@@ -544,6 +550,13 @@ func (q *Queue) invariants(t failer) (memory int) {
 					empty++
 				}
 				memory += p.window(t)
+				size += p.bytes
+				if p.live == 0 && p.bytes != 0 || p.live != 0 && p.bytes == 0 {
+					t.Fatalf("page %d with live %x counts %d bytes", p.number, p.live, p.bytes)
+				}
+			}
+			if size != l.bytes {
+				t.Fatalf("lane %x counts %d bytes, its pages %d", l.number(), l.bytes, size)
 			}
 			if uint64(live) != l.live || empty != l.empty {
 				t.Fatalf("lane %x: %d live, counted %d; %d empty, counted %d", l.number(), live, l.live, empty, l.empty)

@@ -36,7 +36,7 @@ func (g *Group) Publish(m *message.Message) (slow bool) {
 	}
 	g.q.EnqueueTransient(m)
 	for g.q.Available() > g.limits.Pending {
-		pos, ok := g.q.HoldOldest()
+		pos, _, ok := g.q.HoldOldest()
 		if !ok {
 			break
 		}

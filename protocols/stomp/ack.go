@@ -24,7 +24,7 @@ func (c *conn) acknowledge(f *frame) error {
 		return refuse("Subscribe with ack:client or ack:client-individual.",
 			"messages of an automatic subscription can't be acknowledged")
 	}
-	outcome, cumulative, delay := broker.Accepted, sub.cumulative, noDelay
+	outcome, cumulative, delay, reason := broker.Accepted, sub.cumulative, noDelay, ""
 	if f.command == cmdNack {
 		if sub.browse {
 			return refuse("Browsing changes nothing.", "a browser can't NACK")
@@ -33,8 +33,14 @@ func (c *conn) acknowledge(f *frame) error {
 		if delay, err = nackDelay(f); err != nil {
 			return err
 		}
+		if reason, err = nackReason(f); err != nil {
+			return err
+		}
+		if reason != "" {
+			outcome = broker.Rejected
+		}
 	}
-	s := settlement{sub, tag, outcome, cumulative, delay}
+	s := settlement{sub, tag, outcome, cumulative, delay, reason}
 	if name, ok := f.value(headerTransaction); ok {
 		return c.acknowledgeIn(f, alias(name), s)
 	}
@@ -51,7 +57,8 @@ type settlement struct {
 	tag        uint64
 	outcome    broker.Outcome
 	cumulative bool
-	delay      int64 // of a NACK, before the next delivery, in milliseconds; noDelay leaves it to the outcome
+	delay      int64  // of a NACK, before the next delivery, in milliseconds; noDelay leaves it to the outcome
+	reason     string // of a NACK, for the dead letter
 }
 
 const noDelay int64 = -1
@@ -77,6 +84,26 @@ func nackDelay(f *frame) (int64, error) {
 	return n, nil
 }
 
+// nackReason reads why the client gives the message up: then it becomes a dead
+// letter, which says so.
+func nackReason(f *frame) (string, error) {
+	reason, _ := f.find("dlq-reason")
+	if reason == "" {
+		return "", nil
+	}
+	const longest = 1024
+	if len(reason) > longest {
+		return "", refuse("Say it in "+strconv.Itoa(longest)+" bytes.", "header dlq-reason has %d bytes", len(reason))
+	}
+	_, delay := f.find("delay")
+	requeue, _ := f.find("requeue")
+	_, inTransaction := f.value(headerTransaction)
+	if delay || inTransaction || requeue == "true" {
+		return "", refuse("Leave out one of them.", "NACK has the header dlq-reason and one of delay, transaction and requeue:true")
+	}
+	return reason, nil
+}
+
 // settle tells the broker. If it refuses, token is not waited for any more.
 func (c *conn) settle(s settlement, token uint64) error {
 	var done broker.Done
@@ -85,6 +112,8 @@ func (c *conn) settle(s settlement, token uint64) error {
 	}
 	var err error
 	switch {
+	case s.reason != "":
+		err = s.sub.consumer.Reject(s.tag, s.reason, done, token)
 	case s.delay != noDelay:
 		err = s.sub.consumer.Retry(s.tag, s.delay, done, token)
 	case s.cumulative:

@@ -1,6 +1,7 @@
 package stomp
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,27 @@ func TestNackWithARedeliveryPolicyEndsInADeadLetterThatSaysWhy(t *testing.T) {
 	}
 	if f.get("dlqTime") == "" {
 		t.Error(f)
+	}
+}
+
+func TestNackWithAReason(t *testing.T) {
+	r := newRigWith(t, map[string]string{optNack: "redeliver"}, broker.Options{})
+	c := r.connect(v12)
+	c.do("SUBSCRIBE", "id:s", "destination:/queue/a", "ack:client-individual")
+	c.do("SUBSCRIBE", "id:dlq", "destination:/queue/ActiveMQ.DLQ")
+	for reason, want := range map[string]string{"no\\csuch order": "no:such order", "expired": "rejected by the consumer: expired"} {
+		c.do("SEND", "destination:/queue/a", "persistent:true", "\nbad")
+		f := c.message("bad")
+		for _, other := range []string{"delay:5", "transaction:t", "requeue:true"} {
+			c.send("NACK", append(ackHeaders(v12, f), "dlq-reason:"+reason, other)...)
+			c.error("NACK has the header dlq-reason and one of delay, transaction and requeue:true")
+		}
+		c.send("NACK", append(ackHeaders(v12, f), "dlq-reason:"+strings.Repeat("x", 1025))...)
+		c.error("header dlq-reason has 1025 bytes")
+		c.do("NACK", append(ackHeaders(v12, f), "dlq-reason:"+reason)...)
+		if f = c.message("bad"); f.get("dlqDeliveryFailureCause") != want {
+			t.Error(f)
+		}
 	}
 }
 
