@@ -231,7 +231,9 @@ func (c *conn) subackFailure(err error, qos byte) byte {
 	case v5:
 		f := toFault(err)
 		switch f.reason { //nolint:exhaustive // those that SUBACK has
-		case notAuthorized, topicFilterInvalid, quotaExceeded, sharedNotSupported, unspecifiedError:
+		case notAuthorized:
+			return byte(unspecifiedError) // what exists is not revealed to who may not read it
+		case topicFilterInvalid, quotaExceeded, sharedNotSupported, unspecifiedError:
 			return byte(f.reason)
 		case topicNameInvalid:
 			return byte(topicFilterInvalid)
