@@ -55,10 +55,26 @@ func (v *valueFiles) refused(err error) bool {
 }
 
 // readDirect is read past the cache. false says nothing about the value: it is to be read the other way.
-func (v *valueFiles) readDirect(dst, key []byte, version uint64, p place) ([]byte, bool) {
+func (v *valueFiles) readDirect(dst, key []byte, version uint64, p place) (_ []byte, ok bool) {
+	take := func(b []byte) bool {
+		value, ok := valueIn(b, key, version)
+		if ok {
+			dst = append(dst, value...)
+		}
+		return ok
+	}
+	if w := v.ahead.find(p.file, int64(p.off), int64(p.size)); w != nil && v.ahead.take(w, v, p, take) {
+		return dst, true
+	}
+	ok = v.readAlone(p, take)
+	return dst, ok
+}
+
+// readAlone calls take with the bytes of p, and returns what it returns; false if they can't be read.
+func (v *valueFiles) readAlone(p place, take func(b []byte) bool) bool {
 	f := v.openDirect(p.file)
 	if f == nil {
-		return dst, false
+		return false
 	}
 	defer f.Close()
 	from := int64(p.off) &^ (disk.BlockSize - 1)
@@ -69,13 +85,9 @@ func (v *valueFiles) readDirect(dst, key []byte, version uint64, p place) ([]byt
 	b := (*buf)[:length]
 	if _, err := f.ReadAt(b, from); err != nil {
 		v.refused(err)
-		return dst, false
+		return false
 	}
-	value, ok := valueIn(b[skip:skip+int(p.size)], key, version)
-	if !ok {
-		return dst, false
-	}
-	return append(dst, value...), true
+	return take(b[skip : skip+int(p.size)])
 }
 
 // block returns a buffer that takes n bytes.

@@ -63,5 +63,6 @@
 // # Locks
 //
 // slot (one of Writer or Maintain), then mu (the open Badger; exclusive only while it is closed and
-// opened), then readers.mu, valueFiles.mu or stateMu. No lock is held while a caller's function runs.
+// opened), then readers.mu, valueFiles.mu or stateMu; window.reading, then windows.mu. No lock is held
+// while a caller's function runs. mu, shared, and window.reading are held across reads.
 package pages

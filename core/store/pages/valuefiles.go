@@ -62,8 +62,9 @@ type valueFiles struct {
 	max int64   // immutable: bytes of a file
 
 	direct atomic.Bool // the files can be read and written past the system's cache
-	blocks sync.Pool   // of *[]byte, aligned, for direct reads
-	buf    []byte      // aligned, of whoever has the slot: for writes
+	ahead  windows
+	blocks sync.Pool // of *[]byte, aligned, for direct reads
+	buf    []byte    // aligned, of whoever has the slot: for writes
 
 	mu    sync.Mutex // guards what follows; whoever has the slot changes it
 	use   map[uint64]fileUse
