@@ -175,7 +175,12 @@ func (r *Replica) serve() {
 // valid reports whether the lease still holds.
 func (r *Replica) valid() bool {
 	l := r.leased.Load()
-	return l != nil && (*l).Deadline() > election.Now()
+	if l != nil && (*l).Deadline() > election.Now() {
+		return true
+	}
+	r.expired.Store(true)
+	r.nudge()
+	return false
 }
 
 const (

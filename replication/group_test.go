@@ -246,14 +246,17 @@ func (g *group) isolate(m *member, cut bool) {
 }
 
 // master waits until a node leads and returns it with its broker.
-func (g *group) master() (*member, *broker.Broker) {
+func (g *group) master() (*member, *broker.Broker) { return g.masterAfter(nil) }
+
+// masterAfter waits until a node other than old leads.
+func (g *group) masterAfter(old *member) (*member, *broker.Broker) {
 	g.t.Helper()
 	var found *member
 	var b *broker.Broker
 	eventually(g.t, "master", func() error {
 		for _, m := range g.nodes {
 			m.mu.Lock()
-			if m.leads {
+			if m.leads && m != old {
 				found, b = m, m.broker
 			}
 			m.mu.Unlock()

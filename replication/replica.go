@@ -62,6 +62,7 @@ type Replica struct {
 	wake    chan struct{}
 	written atomic.Pointer[log.Position]
 	synced  atomic.Uint64
+	expired atomic.Bool                    // the applier found the lease over
 	leased  atomic.Pointer[election.Lease] // for the applier's look at the deadline
 
 	peers     peers
@@ -268,6 +269,10 @@ func (r *Replica) sync() {
 // fromWriter takes what the leader's log writer has reported.
 func (r *Replica) fromWriter() {
 	now := election.Now()
+	if r.expired.Load() {
+		r.node.LeaseLost(now) // the store has given up, even if the lease was renewed a moment later
+		return
+	}
 	if p := r.written.Load(); p != nil {
 		r.node.Written(now, *p)
 		r.carryOut()

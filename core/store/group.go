@@ -15,6 +15,8 @@ import (
 // means that the request was written, and the next leader decides.
 var ErrNotLeader = errors.New("this node is not the group's master")
 
+var errLease = errors.New("the lease ended")
+
 // Leadership is what a store in a group needs of its leader.
 type Leadership struct {
 	// Written is told that the log has frames up to pos, which can be read while they
@@ -22,7 +24,7 @@ type Leadership struct {
 	// the log's writer and must not block.
 	Written func(pos log.Position)
 	Synced  func(index uint64)
-	// Valid reports whether the lease still holds: without it nothing is dispatched.
+	// Valid reports whether the lease still holds. Once it doesn't nothing is dispatched any more: the store is deposed.
 	Valid func() bool
 	// Memory leaves it to SyncInterval when the log is synced.
 	Memory bool
@@ -270,7 +272,9 @@ func (s *Store) awaitQuorum(b *batch) error {
 	case s.Failed() != nil:
 		return fmt.Errorf("%w: %w", ErrUncertain, s.Failed())
 	case !g.lead.Valid():
-		return fmt.Errorf("%w: %w: the lease ended", ErrUncertain, ErrNotLeader)
+		// For good: what is left out once would be missing from the state for ever.
+		s.Depose(errLease)
+		return fmt.Errorf("%w: %w", ErrUncertain, g.deposed())
 	}
 	g.applied.Store(b.pos.Index)
 	return nil

@@ -21,7 +21,7 @@ func TestTheSimulationNoticesEachRuleThatIsBroken(t *testing.T) {
 		})
 	}
 	t.Run("guarded_configuration", func(t *testing.T) {
-		mustFail(t, 1, func(o *Options) { o.Unguarded = true })
+		mustFail(t, 224, func(o *Options) { o.Unguarded = true })
 	})
 }
 
