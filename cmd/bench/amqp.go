@@ -58,7 +58,7 @@ func (amqpProtocol) open(rw io.ReadWriter, c credentials) (codec, error) {
 	if c.login != "" {
 		mechanism, response = "PLAIN", "\x00"+c.login+"\x00"+c.passcode
 	}
-	hello = appendAmqpFrame(hello, 1, amqpList(amqpSaslInit, amqpSymbol(mechanism), amqpBinary(response)))
+	hello = appendAMQPFrame(hello, 1, amqpList(amqpSaslInit, amqpSymbol(mechanism), amqpBinary(response)))
 	if _, err := rw.Write(hello); err != nil {
 		return nil, fmt.Errorf("send the SASL header: %w", err)
 	}
@@ -67,8 +67,8 @@ func (amqpProtocol) open(rw io.ReadWriter, c credentials) (codec, error) {
 		return nil, err
 	}
 	hello = append(hello[:0], amqpGreeting...)
-	hello = appendAmqpFrame(hello, 0, amqpList(amqpOpen, amqpString("bench-"+rand.Text()[:16]), amqpString(c.virtualHost), amqpUint(1<<20)))
-	hello = appendAmqpFrame(hello, 0, amqpList(amqpBegin, amqpNothing, amqpUint(0), amqpUint(amqpWindow), amqpUint(amqpWindow)))
+	hello = appendAMQPFrame(hello, 0, amqpList(amqpOpen, amqpString("bench-"+rand.Text()[:16]), amqpString(c.virtualHost), amqpUint(1<<20)))
+	hello = appendAMQPFrame(hello, 0, amqpList(amqpBegin, amqpNothing, amqpUint(0), amqpUint(amqpWindow), amqpUint(amqpWindow)))
 	if _, err := rw.Write(hello); err != nil {
 		return nil, fmt.Errorf("send open: %w", err)
 	}
@@ -143,7 +143,7 @@ func (c *amqpCodec) publication(p publication, n int) (*frames, error) {
 	c.sending = true
 	attach := amqpList(amqpAttach, amqpString("out"), amqpUint(0), amqpFalse, settled, amqpNothing,
 		amqpList(amqpSource), amqpList(amqpTarget, amqpString(p.destination)), amqpNothing, amqpNothing, amqpUint(0))
-	if _, err := c.rw.Write(appendAmqpFrame(nil, 0, attach)); err != nil {
+	if _, err := c.rw.Write(appendAMQPFrame(nil, 0, attach)); err != nil {
 		return nil, fmt.Errorf("send attach: %w", err)
 	}
 	id, tag := append([]byte{0x70}, 0, 0, 0, 0), amqpBinary(string(make([]byte, stampSize)))
@@ -161,7 +161,7 @@ func (c *amqpCodec) publication(p publication, n int) (*frames, error) {
 	}
 	content := amqpBinary(string(filler(p.size)))
 	body = append(append(body, 0, 0x53, amqpData), content...)
-	frame := appendAmqpFrame(nil, 0, body)
+	frame := appendAMQPFrame(nil, 0, body)
 	f := newFrames(frame, len(frame)-p.size, tagAt, n)
 	f.idAt = idAt
 	return f, nil
@@ -177,7 +177,7 @@ func (c *amqpCodec) appendSubscribe(dst []byte, s subscription) []byte {
 	if s.prefetch > 0 {
 		c.credit = uint32(s.prefetch)
 	}
-	dst = appendAmqpFrame(dst, 0, amqpList(amqpAttach, amqpString("in"), amqpUint(0), amqpTrue, settled, amqpUbyte(0),
+	dst = appendAMQPFrame(dst, 0, amqpList(amqpAttach, amqpString("in"), amqpUint(0), amqpTrue, settled, amqpUbyte(0),
 		amqpList(amqpSource, amqpString(s.destination)), amqpList(amqpTarget)))
 	return c.appendFlow(dst)
 }
@@ -185,7 +185,7 @@ func (c *amqpCodec) appendSubscribe(dst []byte, s subscription) []byte {
 // appendFlow gives credit for what was received.
 func (c *amqpCodec) appendFlow(dst []byte) []byte {
 	c.renewed = c.received
-	return appendAmqpFrame(dst, 0, amqpList(amqpFlow, amqpUint(c.received), amqpUint(amqpWindow), amqpUint(0), amqpUint(amqpWindow),
+	return appendAMQPFrame(dst, 0, amqpList(amqpFlow, amqpUint(c.received), amqpUint(amqpWindow), amqpUint(0), amqpUint(amqpWindow),
 		amqpUint(0), amqpUint(c.received), amqpUint(c.credit)))
 }
 
@@ -204,12 +204,12 @@ func (c *amqpCodec) appendAck(dst []byte, e *event) []byte {
 		first = c.acked
 		c.acked = last + 1
 	}
-	return appendAmqpFrame(dst, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(first), amqpUint(last), amqpTrue, amqpList(amqpAccepted)))
+	return appendAMQPFrame(dst, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(first), amqpUint(last), amqpTrue, amqpList(amqpAccepted)))
 }
 
 // appendDisconnect closes the connection: the broker answers when it has taken
 // what came before.
 func (c *amqpCodec) appendDisconnect(dst []byte) []byte {
 	c.closing = true
-	return appendAmqpFrame(dst, 0, amqpList(amqpClose))
+	return appendAMQPFrame(dst, 0, amqpList(amqpClose))
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-var errAmqp = errors.New("AMQP: a frame can't be read")
+var errAMQP = errors.New("AMQP: a frame can't be read")
 
 // next parses one frame in place.
 func (c *amqpCodec) next(buf []byte, e *event) (int, error) {
@@ -15,7 +15,7 @@ func (c *amqpCodec) next(buf []byte, e *event) (int, error) {
 	}
 	size := int(binary.BigEndian.Uint32(buf))
 	if size < amqpHead || buf[4] != 2 {
-		return 0, errAmqp
+		return 0, errAMQP
 	}
 	if size > len(buf) {
 		return 0, nil
@@ -32,7 +32,7 @@ func (c *amqpCodec) next(buf []byte, e *event) (int, error) {
 	case amqpTransfer:
 		return size, c.delivery(fields, e)
 	case amqpDisposition:
-		return size, c.confirmed(fields, e)
+		c.confirmed(fields, e)
 	case amqpFlow:
 		c.flow(fields)
 	case amqpAttach:
@@ -61,19 +61,19 @@ func (c *amqpCodec) delivery(f amqpFields, e *event) error {
 	for len(rest) > 3 && rest[2] != amqpData {
 		n := amqpSize(rest[3:])
 		if n == 0 {
-			return errAmqp
+			return errAMQP
 		}
 		rest = rest[3+n:]
 	}
 	if len(rest) < 5 || len(id) == 0 {
-		return errAmqp
+		return errAMQP
 	}
 	head := 5
 	if rest[3] == 0xb0 {
 		head = 8
 	}
 	if len(rest) < head {
-		return errAmqp
+		return errAMQP
 	}
 	c.received++
 	e.kind, e.body = eventDelivery, rest[head:]
@@ -82,7 +82,7 @@ func (c *amqpCodec) delivery(f amqpFields, e *event) error {
 }
 
 // confirmed reads which messages are safe.
-func (c *amqpCodec) confirmed(f amqpFields, e *event) error {
+func (*amqpCodec) confirmed(f amqpFields, e *event) {
 	f.next()
 	first := amqpNumber(f.next())
 	last := first
@@ -92,10 +92,9 @@ func (c *amqpCodec) confirmed(f amqpFields, e *event) error {
 	f.next()
 	if state := f.next(); len(state) < 3 || state[2] != amqpAccepted {
 		e.kind, e.body = eventRefusal, []byte("a message was not accepted")
-		return nil
+		return
 	}
 	e.kind, e.numbered, e.id, e.more = eventConfirm, true, uint16(first), uint16(last-first)
-	return nil
 }
 
 // flow reads the publisher's credit.
@@ -135,12 +134,12 @@ func (f *amqpFields) next() []byte {
 // amqpPerformative reads a descriptor and the head of its list.
 func amqpPerformative(b []byte) (code byte, f amqpFields, err error) {
 	if len(b) < 4 || b[0] != 0 || b[1] != 0x53 {
-		return 0, f, errAmqp
+		return 0, f, errAMQP
 	}
 	list := b[3:]
 	size := amqpSize(list)
 	if size == 0 {
-		return 0, f, errAmqp
+		return 0, f, errAMQP
 	}
 	f.rest = list[size:]
 	switch {
@@ -206,17 +205,20 @@ func amqpWords(f amqpFields) string {
 		if err != nil || code != amqpError {
 			continue
 		}
-		words := ""
-		for range 2 {
-			if text := e.next(); len(text) > 2 && text[0]&0xf0 == 0xa0 {
-				words += " " + string(text[2:])
-			} else if len(text) > 5 && text[0]&0xf0 == 0xb0 {
-				words += " " + string(text[5:])
-			}
-		}
-		return words
+		return amqpSaid(e.next()) + " " + amqpSaid(e.next())
 	}
 	return "no reason was given"
+}
+
+// amqpSaid returns the text of a string or a symbol.
+func amqpSaid(v []byte) string {
+	switch {
+	case len(v) >= 2 && v[0]&0xf0 == 0xa0:
+		return string(v[2:])
+	case len(v) >= 5 && v[0]&0xf0 == 0xb0:
+		return string(v[5:])
+	}
+	return ""
 }
 
 // The encoded forms of what the generator says.
@@ -260,8 +262,8 @@ func amqpList(code byte, fields ...[]byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(fields))), content...)
 }
 
-// appendAmqpFrame wraps a body into a frame of a type, on channel 0.
-func appendAmqpFrame(dst []byte, kind byte, body []byte) []byte {
+// appendAMQPFrame wraps a body into a frame of a type, on channel 0.
+func appendAMQPFrame(dst []byte, kind byte, body []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(amqpHead+len(body)))
 	return append(append(dst, 2, kind, 0, 0), body...)
 }

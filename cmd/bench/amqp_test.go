@@ -41,12 +41,12 @@ func TestAMQPFramesCarryStampNumberAndTag(t *testing.T) {
 }
 
 func TestAMQPDispositionsConfirmRanges(t *testing.T) {
-	b := appendAmqpFrame(nil, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(7), amqpUint(9), amqpTrue, amqpList(amqpAccepted)))
+	b := appendAMQPFrame(nil, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(7), amqpUint(9), amqpTrue, amqpList(amqpAccepted)))
 	var e event
 	if n, err := (&amqpCodec{}).next(b, &e); err != nil || n != len(b) || e.kind != eventConfirm || e.id != 7 || e.more != 2 {
 		t.Errorf("%d, %v, %+v", n, err, e)
 	}
-	b = appendAmqpFrame(nil, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(7), amqpNothing, amqpTrue, amqpList(0x25)))
+	b = appendAMQPFrame(nil, 0, amqpList(amqpDisposition, amqpTrue, amqpUint(7), amqpNothing, amqpTrue, amqpList(0x25)))
 	if _, err := (&amqpCodec{}).next(b, &e); err != nil || e.kind != eventRefusal {
 		t.Errorf("a rejection is %+v, %v", e, err)
 	}
@@ -54,7 +54,7 @@ func TestAMQPDispositionsConfirmRanges(t *testing.T) {
 
 func TestAMQPCreditIsWhatTheFlowSays(t *testing.T) {
 	c := &amqpCodec{sending: true}
-	b := appendAmqpFrame(nil, 0, amqpList(amqpFlow, amqpUint(1), amqpUint(2), amqpUint(3), amqpUint(4), amqpUint(0), amqpUint(700), amqpUint(1000)))
+	b := appendAMQPFrame(nil, 0, amqpList(amqpFlow, amqpUint(1), amqpUint(2), amqpUint(3), amqpUint(4), amqpUint(0), amqpUint(700), amqpUint(1000)))
 	var e event
 	if n, err := c.next(b, &e); err != nil || n != len(b) || c.allowance() != 1700 {
 		t.Errorf("%d, %v, allowance %d", n, err, c.allowance())
@@ -63,9 +63,11 @@ func TestAMQPCreditIsWhatTheFlowSays(t *testing.T) {
 
 func TestAMQPFramesThatCantBeReadAreErrors(t *testing.T) {
 	for _, b := range [][]byte{
-		{0, 0, 0, 7, 2, 0, 0, 0}, {0, 0, 0, 8, 3, 0, 0, 0},
-		appendAmqpFrame(nil, 0, []byte{1}), appendAmqpFrame(nil, 0, []byte{0, 0x53, amqpTransfer, 0xc0, 99}),
-		appendAmqpFrame(nil, 0, amqpList(amqpTransfer, amqpUint(0))),
+		{0, 0, 0, 7, 2, 0, 0, 0},
+		{0, 0, 0, 8, 3, 0, 0, 0},
+		appendAMQPFrame(nil, 0, []byte{1}),
+		appendAMQPFrame(nil, 0, []byte{0, 0x53, amqpTransfer, 0xc0, 99}),
+		appendAMQPFrame(nil, 0, amqpList(amqpTransfer, amqpUint(0))),
 	} {
 		var e event
 		if n, err := (&amqpCodec{}).next(b, &e); err == nil {

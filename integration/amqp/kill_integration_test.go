@@ -114,6 +114,7 @@ func (a *account) consume(ctx context.Context, address string, all bool) {
 
 // transact runs the transactional client and reads what it says.
 func (a *account) transact(ctx context.Context, t *testing.T, python, address string, first int) {
+	t.Helper()
 	cmd := exec.CommandContext(ctx, python, filepath.Join("py", "transact.py"), address, "kill.tx", strconv.Itoa(first))
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -136,6 +137,7 @@ func (a *account) transact(ctx context.Context, t *testing.T, python, address st
 
 // check finds what was lost, came back, or came in part.
 func (a *account) check(t *testing.T, transacted []string) {
+	t.Helper()
 	if len(a.again) > 0 {
 		t.Errorf("%d messages came again after they were settled: %v", len(a.again), a.again[:min(5, len(a.again))])
 	}
@@ -202,7 +204,9 @@ func TestKilledBrokerLosesNothingAndCommitsAllOrNothing(t *testing.T) {
 		}
 		clients.Go(func() { a.transact(ctx, t, python, address, 100000*(round+1)) })
 		time.Sleep(lifetime + time.Duration(round)*100*time.Millisecond) // how long it lives is the test's input
-		b.Kill()
+		if err := b.Kill(); err != nil {
+			t.Fatal(err)
+		}
 		clients.Wait()
 		cancel()
 	}

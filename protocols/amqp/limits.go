@@ -45,8 +45,8 @@ const (
 	maxName          = 4096     // bytes of a link's name or a container id
 	maxProperties    = 64 << 10 // bytes of a frame that opens something
 	farewellTimeout  = 30 * time.Second
-	maxHeldSends     = 64
-	maxHeldBytes     = 1 << 20
+	maxHeldSends     = 2048 // more than a producer's credit: what it has sent doesn't stop its acknowledgements
+	maxHeldBytes     = 2 << 20
 	maxReplyBytes    = 1 << 20 // frames that the client has not read
 	maxPublishing    = 1 << 16 // deliveries that the broker has not completed
 	generationBits   = 14

@@ -236,11 +236,13 @@ func TestBadInputIsAnsweredWithTheSpecificationsConditions(t *testing.T) {
 		"more fields than there are":    {func(w *wire) { w.frame(frameAMQP, 0, []byte{0, 0x53, codeEnd, 0xc0, 3, 2, 0x40, 0x40}) }, codeClosing, errDecode},
 		"a second open":                 {func(w *wire) { w.say(&open{containerID: "x"}) }, codeClosing, errIllegalState},
 		"a session that is not begun": {
-			func(w *wire) { w.frame(frameAMQP, 3, (&end{}).append(nil)) }, codeClosing, errIllegalState},
+			func(w *wire) { w.frame(frameAMQP, 3, (&end{}).append(nil)) }, codeClosing, errIllegalState,
+		},
 		"a session that is begun twice": {func(w *wire) { w.say(&begin{}) }, codeClosing, errIllegalState},
 		"a channel above the limit":     {func(w *wire) { w.frame(frameAMQP, 4, (&begin{}).append(nil)) }, codeClosing, errFraming},
 		"a handle above the limit": {
-			func(w *wire) { w.say(&attach{name: "x", handle: 16}) }, codeClosing, errFraming},
+			func(w *wire) { w.say(&attach{name: "x", handle: 16}) }, codeClosing, errFraming,
+		},
 		"a handle in use": {func(w *wire) {
 			w.producer(0, "a")
 			w.say(&attach{name: "x", handle: 0, target: terminus{node: &target{}}})
@@ -330,6 +332,17 @@ func TestRefusedAttachesHaveConditions(t *testing.T) {
 			w.say(&detach{closed: true})
 			w.producer(0, "a")
 		})
+	}
+}
+
+// A client that takes small frames only has to get the first one whole.
+func TestOpenFitsTheSmallestFrame(t *testing.T) {
+	r := newRig(t, nil)
+	w := r.wire()
+	w.header(headerAMQP)
+	w.say(&open{containerID: "c", maxFrameSize: minFrame})
+	if _, d := w.next(); len(d.b)+frameHead > minFrame {
+		t.Errorf("open has %d bytes", len(d.b))
 	}
 }
 
