@@ -187,7 +187,7 @@ func (s *Session) publishThrough(msgs []*message.Message, done Done, token uint6
 		Ops: s.b.publishOps(p.ops(), msgs), Durability: s.b.durability(msgs[0].Destination), Done: p,
 	})
 	if p.full != nil {
-		s.b.adviseFull(p.full, int(p.full.Load().Messages))
+		s.b.adviseFull(p.full, p.most.Messages)
 	}
 	if p.full != nil && s.b.flow.holdFull(s, p) {
 		return true, true

@@ -44,8 +44,11 @@ func (s *Session) publishGuarded(m *message.Message, id SendID, done Done, token
 	}
 	r.Ops = s.b.guarded(r.Ops, units, id)
 	s.commit(r)
-	if p != nil && p.full != nil && s.b.flow.holdFull(s, p) {
-		return true
+	if p != nil && p.full != nil {
+		s.b.adviseFull(p.full, p.most.Messages)
+		if s.b.flow.holdFull(s, p) {
+			return true
+		}
 	}
 	return s.throttled(nil)
 }
