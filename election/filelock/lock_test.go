@@ -174,7 +174,7 @@ func TestAFailedBeatIsALostLock(t *testing.T) {
 func TestASuccessorWaitsWhileTheLastHolderWrites(t *testing.T) {
 	dir := t.TempDir()
 	l := locker(t, dir, "b")
-	l.o.Grace = 100 * time.Millisecond
+	l.o.Grace = time.Second
 	f, err := os.Create(l.name)
 	if err != nil {
 		t.Fatal(err)
