@@ -122,6 +122,8 @@ type Store struct {
 
 	waiting atomic.Int64 // bytes of messages in pending and being written
 	full    atomic.Bool  // not even what gives space back can be written
+	reserve int64        // bytes that have to be free on the disk for checkpoints, 0 if pages are elsewhere
+	cramped atomic.Bool  // there are less
 	failure atomic.Pointer[error]
 
 	batches chan *batch // writer -> applier
@@ -190,6 +192,9 @@ func (s *Store) open() (err error) {
 		if s.pages, err = pages.Open(po); err != nil {
 			return fmt.Errorf("open the page store: %w", err)
 		}
+		if s.reserve = po.MinFree; s.reserve == 0 {
+			s.reserve = pages.DefaultMinFree
+		}
 	}
 	if fs == nil {
 		fs = disk.OS{}
@@ -215,6 +220,9 @@ func (s *Store) Start() {
 	s.loops.Go(s.writeLoop)
 	s.loops.Go(s.applyLoop)
 	s.loops.Go(s.tickLoop)
+	if s.reserve > 0 {
+		s.loops.Go(s.roomLoop)
+	}
 }
 
 // Failed returns why the store failed, nil while it works.
@@ -256,8 +264,8 @@ func (s *Store) Behind() (reason string, behind bool) {
 func (s *Store) lags() bool { return s.logged()-s.cp.completed.Load() > maxLag*s.o.CheckpointBytes }
 
 // crowded reports whether nothing more can be stored because the disk has no
-// room for the checkpoint that would free the log.
-func (s *Store) crowded() bool { return s.cp.noSpace.Load() && s.lags() }
+// room, or soon would have none, for the checkpoint that frees the log.
+func (s *Store) crowded() bool { return s.cramped.Load() || s.cp.noSpace.Load() && s.lags() }
 
 const (
 	maxWaiting = 16 << 20 // bytes of messages on their way into the log

@@ -21,6 +21,9 @@ const (
 	VerifyIndexes
 )
 
+// DefaultMinFree is Options.MinFree if nothing else is said.
+const DefaultMinFree = 128 << 20
+
 // Options configure Open. Zero values mean the defaults named here.
 type Options struct {
 	Dir    string       // created if it is missing
@@ -65,7 +68,7 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.BaseTable, 16)
 	set(&o.DeadPercent, 50)
 	if o.MinFree == 0 {
-		o.MinFree = 128 << 20
+		o.MinFree = DefaultMinFree
 	}
 	if o.DeadBytes == 0 {
 		o.DeadBytes = 1 << 30
