@@ -19,9 +19,9 @@ var program harness.Program
 
 func TestMain(m *testing.M) { os.Exit(harness.Run(m, &program)) }
 
-func startBroker(t *testing.T) *harness.Broker {
+func startBroker(t *testing.T, prefix ...string) *harness.Broker {
 	t.Helper()
-	b, err := harness.Start(t.Context(), harness.Options{Program: program, Dir: t.TempDir()})
+	b, err := harness.Start(t.Context(), harness.Options{Program: program, Dir: t.TempDir(), Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,22 @@ func TestStompPy(t *testing.T) {
 		t.Fatal(err)
 	}
 	features(t, 22, ".", python, filepath.Join("py", "features.py"), host, port)
+}
+
+func TestStompPyAndDestinations(t *testing.T) {
+	python, err := harness.Python(t.Context(), filepath.Join("py", "requirements.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := filepath.Abs(filepath.Join("py", "topics.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(startBroker(t, "env", "ENTREPOT_CONFIG="+file).Addr("stomp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	features(t, 12, ".", python, filepath.Join("py", "topics.py"), host, port)
 }
 
 func TestStompJS(t *testing.T) {
