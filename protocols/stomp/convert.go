@@ -64,7 +64,13 @@ func (c *conn) newMessage(f *frame) (*message.Message, error) {
 	e.ID, e.Publisher, e.UserID = c.session.NewID(), c.session.Publisher(), c.session.UserID()
 	var prefix [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(prefix[:], uint64(len(block)))
-	return message.New(e, message.EncodingSTOMP, prefix[:n], block, f.body), nil
+	m := message.New(e, message.EncodingSTOMP, prefix[:n], block, f.body)
+	if name, ok := f.value(headerTransformation); ok {
+		if t := parseTransformation(string(name)); t != transformNone {
+			return c.transformed(e, m, t), nil
+		}
+	}
+	return m, nil
 }
 
 // bytesBody tells bytes from text as ActiveMQ does.
@@ -119,6 +125,8 @@ func (c *conn) readHeader(e *message.Envelope, f *frame, h *field, block []byte)
 			err = refuse("Write text or bytes, or leave it out.", "header amq-msg-type is %q", clip(value))
 		}
 		return f.appendDecoded(block, h), err
+	case headerTransformation:
+		return f.appendDecoded(block, h), nil
 	case headerRetain:
 		e.Retain = string(value) == "true"
 	default:
@@ -271,7 +279,7 @@ func storedText(p []byte) string {
 }
 
 // appendPayload appends the publisher's headers and returns the body apart.
-func (c *conn) appendPayload(b []byte, m *message.Message) (head, body []byte) {
+func (c *conn) appendPayload(b []byte, m *message.Message, t transformation) (head, body []byte) {
 	if m.Encoding() == message.EncodingSTOMP {
 		block, body, err := splitPayload(m.Payload())
 		if err != nil {
@@ -283,7 +291,7 @@ func (c *conn) appendPayload(b []byte, m *message.Message) (head, body []byte) {
 	if err != nil {
 		return c.appendUnreadable(b, err), nil
 	}
-	return c.appendView(b, m, v)
+	return c.appendView(b, m, v, t)
 }
 
 // appendUnreadable ends the head of a message whose content can't be read. The
@@ -295,7 +303,7 @@ func (c *conn) appendUnreadable(b []byte, err error) []byte {
 }
 
 // appendView renders a message that came by another protocol.
-func (c *conn) appendView(b []byte, m *message.Message, v *message.View) (head, body []byte) {
+func (c *conn) appendView(b []byte, m *message.Message, v *message.View, t transformation) (head, body []byte) {
 	for _, p := range v.Properties {
 		if p.Name == "" || lookupHeader([]byte(p.Name)) != headerOther {
 			continue // the broker has said it, or it would change how the frame is read
@@ -316,6 +324,11 @@ func (c *conn) appendView(b []byte, m *message.Message, v *message.View) (head, 
 	case message.BodyObject:
 		body, contentType = v.Body.Data, "application/x-java-serialized-object"
 	case message.BodyMap, message.BodyStream, message.BodyValue:
+		if entries, ok := v.Body.Value.Map(); ok && t != transformNone {
+			b = append(append(append(b, "transformation:"...), t.String()...), '\n')
+			body, sized = t.append(nil, entries), false
+			break
+		}
 		body, contentType = message.AppendJSON(nil, v.Body.Value), "application/json"
 		sized = false
 	}

@@ -91,7 +91,7 @@ func (c *conn) appendMessage(b []byte, sub *subscription, it *outItem) (head, bo
 		b = append(b, "JMSXGroupFirstForConsumer:true\n"...)
 	}
 	b = c.appendEnvelope(b, &m.Envelope)
-	return c.appendPayload(b, m)
+	return c.appendPayload(b, m, sub.transform)
 }
 
 // appendMessageID appends the publisher's own id if it gave one, so that an

@@ -96,6 +96,7 @@ const (
 	headerGroupSeq
 	headerGroupFirst
 	headerUserID
+	headerTransformation
 	headerDeliveryCount
 	headerJMSCorrelationID
 	headerJMSDeliveryMode
@@ -156,6 +157,8 @@ func lookupHeader(key []byte) headerName {
 		return headerRedelivered
 	case "original-destination":
 		return headerOriginal
+	case "transformation":
+		return headerTransformation
 	case "scheduledJobId":
 		return headerScheduledJob
 	}

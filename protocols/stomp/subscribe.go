@@ -19,7 +19,8 @@ type subscription struct {
 	browse      bool
 	tracked     bool // the client acknowledges by message-id
 	shared      bool
-	durable     string // name of the durable subscription
+	transform   transformation // of maps
+	durable     string         // name of the durable subscription
 	destination message.Destination
 	prefix      []byte // the start of each MESSAGE frame
 	spelled     []byte // destination's header line
@@ -186,6 +187,9 @@ func (c *conn) readConsumer(p *subscribeParams, sub *subscription, r *broker.Sub
 	r.Exclusive, r.Retroactive, r.NoLocal = p.flag("exclusive"), p.flag("retroactive"), p.flag("noLocal")
 	r.Priority = max(0, p.number("activemq.priority", p.text("priority"), 0, 127))
 	r.PendingLimit = max(0, p.number("activemq.maximumPendingMessageLimit", p.text("maximumPendingMessageLimit"), -1, maxPrefetch))
+	if name, ok := p.f.value(headerTransformation); ok {
+		sub.transform = parseTransformation(string(name))
+	}
 	c.readNamed(p, sub, r)
 	r.Window = c.window(p, r)
 }
