@@ -206,7 +206,8 @@ func TestConfirmedPersistentMessagesSurviveKill(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.out, `{"op":"publish","destination":"queue://a"`) {
 		t.Errorf("dump says %+v", r)
 	}
-	if r := run(t, "store", "dump", "--part", "pages", "--data-dir", dir); r.code != exitOK || !strings.HasPrefix(r.out, `{"key":"`) {
+	if r := run(t, "store", "dump", "--part", "pages", "--data-dir", dir); r.code != exitOK || !strings.HasPrefix(r.out, `{"key":"`) ||
+		!strings.Contains(r.out, `"kind":"queue","queue":1,`) || !strings.Contains(r.out, `"kind":"state","part":"n",`) {
 		t.Errorf("dump of the pages says %+v", r)
 	}
 }

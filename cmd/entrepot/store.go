@@ -56,8 +56,10 @@ func (p *program) storeCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Read everything and report damage",
-		Long: `Reads the whole log and every table of the pages, checks their checksums, and
-changes nothing. Ends with 1 if anything is damaged, and says what to do.`,
+		Long: `Reads the whole log, every table and every value file of the pages, checks their
+checksums, that every record can be decoded and that log and pages belong
+together, and changes nothing. Ends with 1 if anything is damaged, and says what
+to do.`,
 		Example: "  entrepot store check --data-dir /var/lib/entrepot",
 		Args:    arguments(0),
 		RunE: func(*cobra.Command, []string) error {
@@ -65,17 +67,28 @@ changes nothing. Ends with 1 if anything is damaged, and says what to do.`,
 			if err != nil {
 				return err
 			}
-			return errors.Join(p.checkLog(filepath.Join(dir, "log")), p.checkPages(filepath.Join(dir, "pages")))
+			return p.checkStore(dir)
 		},
 	}
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "the broker's data directory (default ENTREPOT_DATA_DIR or ./data)")
 	return cmd
 }
 
-func (p *program) checkLog(dir string) error {
+// checkStore checks the log and the pages each, and if both are whole that they
+// belong together.
+func (p *program) checkStore(dir string) error {
+	l, logErr := p.checkLog(filepath.Join(dir, "log"))
+	r, pagesErr := p.checkPages(filepath.Join(dir, "pages"))
+	if err := errors.Join(logErr, pagesErr); err != nil {
+		return err
+	}
+	return store.CheckFit(l, r)
+}
+
+func (p *program) checkLog(dir string) (log.Report, error) {
 	r, err := log.Check(disk.OS{}, dir)
 	if err != nil {
-		return fmt.Errorf("check the log: %w", err)
+		return r, fmt.Errorf("check the log: %w", err)
 	}
 	closed := "it was not closed: the next start reads it to its end"
 	if r.Clean {
@@ -87,22 +100,25 @@ func (p *program) checkLog(dir string) error {
 		fmt.Fprintf(p.out, "log: note: %s\n", note)
 	}
 	if r.Damage != nil {
-		return fmt.Errorf("the log is damaged: %w", r.Damage)
+		return r, fmt.Errorf("the log is damaged: %w", r.Damage)
 	}
-	return nil
+	if _, err := store.CheckRecords(disk.OS{}, dir); err != nil {
+		return r, fmt.Errorf("the log can't be read: %w", err)
+	}
+	return r, nil
 }
 
-func (p *program) checkPages(dir string) error {
+func (p *program) checkPages(dir string) (pages.Report, error) {
 	r, err := pages.Check(dir)
 	if err != nil {
-		return fmt.Errorf("check the pages: %w", err)
+		return r, fmt.Errorf("check the pages: %w", err)
 	}
-	fmt.Fprintf(p.out, "pages: %d tables, %d bytes, checkpoint at index %d\n", r.Tables, r.Bytes, r.Mark.Index)
+	fmt.Fprintf(p.out, "pages: %d tables, %d bytes, %d value files, checkpoint at index %d\n", r.Tables, r.Bytes, r.Values, r.Mark.Index)
 	var damage []error
 	for _, d := range r.Damage {
 		damage = append(damage, fmt.Errorf("the pages are damaged: %w", d))
 	}
-	return errors.Join(damage...)
+	return r, errors.Join(damage...)
 }
 
 func (p *program) storeDumpCommand() *cobra.Command {
@@ -125,11 +141,12 @@ line. Bodies of messages are left out.`,
 			out := json.NewEncoder(p.out)
 			if part == "pages" {
 				return pages.Dump(filepath.Join(dir, "pages"), func(key, value []byte) error {
-					return out.Encode(dumpedPage{Key: hex.EncodeToString(key), Bytes: len(value)})
+					return out.Encode(dumpPage(key, value))
 				})
 			}
-			d := logDumper{out: out}
-			return log.Dump(disk.OS{}, filepath.Join(dir, "log"), d.entry)
+			return store.DumpLog(disk.OS{}, filepath.Join(dir, "log"), func(r store.LogRecord) error {
+				return out.Encode(dumpRecord(&r))
+			})
 		},
 	}
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "the broker's data directory (default ENTREPOT_DATA_DIR or ./data)")
@@ -139,8 +156,26 @@ line. Bodies of messages are left out.`,
 
 // dumpedPage is an entry of the pages; core/store describes the keys.
 type dumpedPage struct {
-	Key   string `json:"key"`
-	Bytes int    `json:"bytes"`
+	Key    string `json:"key"`
+	Kind   string `json:"kind"`
+	Queue  uint64 `json:"queue,omitempty"`
+	Lane   uint8  `json:"lane,omitempty"`
+	Number uint64 `json:"number,omitempty"`
+	ID     string `json:"id,omitempty"`
+	Part   string `json:"part,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Bytes  int    `json:"bytes"`
+}
+
+func dumpPage(key, value []byte) dumpedPage {
+	k := store.ParseKey(key)
+	out := dumpedPage{
+		Key: hex.EncodeToString(key), Kind: k.Kind, Queue: k.Queue, Lane: k.Lane, Number: k.Number, ID: k.ID, Name: k.Name, Bytes: len(value),
+	}
+	if k.Part != 0 {
+		out.Part = string(rune(k.Part))
+	}
+	return out
 }
 
 // dumpedRecord is a record of the log.
@@ -162,40 +197,25 @@ type dumpedOp struct {
 	Queue       uint64 `json:"queue,omitempty"`
 	Position    uint64 `json:"position,omitempty"`
 	Count       uint32 `json:"count,omitempty"`
+	Part        string `json:"part,omitempty"` // of the state that is changed, a letter
 }
 
-var opNames = map[store.OpKind]string{
-	store.OpPublish: "publish", store.OpAck: "ack", store.OpAttempt: "attempt", store.OpCreate: "create",
-	store.OpDelete: "delete", store.OpSubscribe: "subscribe", store.OpUnsubscribe: "unsubscribe", store.OpTransient: "transient",
-}
-
-// logDumper joins the entries of the log to records and prints them.
-type logDumper struct {
-	out    *json.Encoder
-	record []byte // what came of a record in several entries
-}
-
-func (d *logDumper) entry(e log.Entry) error {
-	if e.Kind == "full" || e.Kind == "first" {
-		d.record = d.record[:0]
+func dumpRecord(r *store.LogRecord) dumpedRecord {
+	out := dumpedRecord{Index: r.Entry.Index, Epoch: r.Entry.Epoch, Time: r.Entry.Time, File: r.Entry.File}
+	if r.Fault != nil {
+		out.Fault = r.Fault.Error()
 	}
-	d.record = append(d.record, e.Data...)
-	if e.Kind != "full" && e.Kind != "last" {
-		return nil
+	for i := range r.Ops {
+		out.Ops = append(out.Ops, dumpOp(&r.Ops[i]))
 	}
-	r := dumpedRecord{Index: e.Index, Epoch: e.Epoch, Time: e.Time, File: e.File}
-	ops, err := store.DecodeOps(nil, d.record)
-	if err != nil {
-		r.Fault = err.Error()
-	}
-	for i := range ops {
-		r.Ops = append(r.Ops, dumpOp(&ops[i]))
-	}
-	return d.out.Encode(r)
+	return out
 }
 
 func dumpOp(op *store.Op) dumpedOp {
-	out := dumpedOp{Op: opNames[op.Kind], Queue: op.Queue, Position: op.Pos, Count: op.N, Bytes: len(op.Data)}
+	out := dumpedOp{Op: op.Kind.String(), Queue: op.Queue, Position: op.Pos, Count: op.N, Bytes: len(op.Data)}
+	if op.Kind == store.OpState {
+		out.Part, out.Count = string(rune(op.N)), 0
+	}
 	if op.Msg != nil {
 		out.Destination = op.Msg.Destination.String()
 		out.MessageID = op.Msg.ID.String()
