@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
@@ -38,16 +39,18 @@ func TestOrderIsKeptInEachQoS(t *testing.T) {
 		s.subscribe(qos, "t")
 		p := r.client(hello{id: "p", clean: true})
 		const n = 300
-		go func() {
+		var publisher sync.WaitGroup
+		publisher.Go(func() {
 			for i := range n {
 				p.publish(publishing{topic: "t", body: fmt.Sprint(i), qos: qos, id: uint16(i + 1)})
 			}
-		}()
+		})
 		for i := range n {
 			if d := s.receive(); d.body != fmt.Sprint(i) {
-				t.Fatalf("QoS %d: got %s, want %d", qos, d.body, i)
+				t.Errorf("QoS %d: got %s, want %d", qos, d.body, i)
 			}
 		}
+		publisher.Wait()
 		s.disconnect()
 	}
 }
