@@ -21,7 +21,7 @@ func (p *livePolicies) For(d message.Destination) *policy.Policy { return p.set.
 // policy asks for it, and not later.
 func (b *Broker) SetPolicies(entries []policy.Entry) error {
 	p := policy.Default()
-	p.Durability = b.o.Durability
+	p.Durability, p.Pending.Limit = b.o.Durability, b.o.Limits.Pending
 	set, err := policy.New(p, entries)
 	if err != nil {
 		return err
