@@ -204,14 +204,15 @@ func (g *group) address(node string) (string, bool) {
 }
 
 // dial connects unless the link is cut; a connection is lost when it is.
-func (m *member) dial(addr string, within time.Duration) (net.Conn, error) {
+func (m *member) dial(ctx context.Context, addr string) (net.Conn, error) {
 	to := ""
 	for _, o := range m.g.nodes {
 		if o.addr == addr {
 			to = o.name
 		}
 	}
-	c, err := net.DialTimeout("tcp", addr, within)
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -65,10 +66,10 @@ type Options struct {
 
 	Store       *store.Store // opened with Group
 	Coordinator election.Coordinator
-	Listener    net.Listener                                              // where peers connect; Close closes it
-	Address     func(node string) (string, bool)                          // where a peer listens, if that is known
-	TLS         *TLS                                                      // nil: plain, from and to loopback only
-	Dial        func(addr string, within time.Duration) (net.Conn, error) // [TCP]
+	Listener    net.Listener                                             // where peers connect; Close closes it
+	Address     func(node string) (string, bool)                         // where a peer listens, if that is known
+	TLS         *TLS                                                     // nil: plain, from and to loopback only
+	Dial        func(ctx context.Context, addr string) (net.Conn, error) // [TCP]
 
 	// Advertise is put into the lock and the hints, for clients and people; only addresses and versions are used.
 	Advertise election.Hint
@@ -92,7 +93,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.SnapshotRate = 64 << 20
 	}
 	if o.Dial == nil {
-		o.Dial = func(addr string, within time.Duration) (net.Conn, error) { return net.DialTimeout("tcp", addr, within) }
+		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
 	}
 	switch {
 	case o.Node == "" || len(o.Node) > 255:

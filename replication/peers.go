@@ -2,6 +2,7 @@ package replication
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func (s *sender) run() {
 		select {
 		case <-s.r.life.Done():
 			if batch = s.take(batch); conn != nil && len(batch) > 0 {
-				_ = s.flush(conn, out, batch, &head) // whoever misses it finds out otherwise
+				_ = s.flush(out, batch, &head) // whoever misses it finds out otherwise
 			}
 			return
 		case <-s.wake:
@@ -178,10 +179,10 @@ func (s *sender) write(conn net.Conn, out *bufio.Writer, batch []*protocol.Messa
 			return err
 		}
 	}
-	return s.flush(conn, out, batch, head)
+	return s.flush(out, batch, head)
 }
 
-func (s *sender) flush(conn net.Conn, out *bufio.Writer, batch []*protocol.Message, head *[]byte) error {
+func (s *sender) flush(out *bufio.Writer, batch []*protocol.Message, head *[]byte) error {
 	for _, m := range batch {
 		*head = wire.AppendMessage((*head)[:0], m)
 		if _, err := out.Write(*head); err != nil {
@@ -202,7 +203,9 @@ func (r *Replica) connect(node string, purpose wire.Purpose) (net.Conn, error) {
 	if !ok {
 		return nil, errUnknownAddress
 	}
-	c, err := r.o.Dial(addr, dialWithin)
+	ctx, cancel := context.WithTimeout(r.life, dialWithin)
+	defer cancel()
+	c, err := r.o.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,7 @@ func mustFail(t *testing.T, seed uint64, spoil func(*Options)) {
 		o := options(s)
 		spoil(&o)
 		_, err := Run(o)
-		var v *ViolationError
-		if errors.As(err, &v) {
+		if v, ok := errors.AsType[*ViolationError](err); ok {
 			t.Logf("seed %d, %v: %s", s, v.At, v.What)
 			return
 		}

@@ -191,14 +191,14 @@ func (g *oracle) master() *node {
 }
 
 func (g *oracle) describe() string {
-	s := fmt.Sprintf("lock %+v, %+v", g.w.store.state.Lock, g.w.store.state.Config)
-	var sSb194 strings.Builder
+	var b strings.Builder
+	fmt.Fprintf(&b, "lock %+v, %+v", g.w.store.state.Lock, g.w.store.state.Config)
 	for _, n := range g.w.nodes {
 		if n.alive {
 			role, epoch := n.repl.Role()
-			sSb194.WriteString(fmt.Sprintf("; %s/%d: %v of %d, promised %d, log %v, applied %d", n.name, n.hard.Inc, role, epoch, n.hard.Promised, n.log.Last(), n.applied))
+			fmt.Fprintf(&b, "; %s/%d: %v of %d, promised %d, log %v, applied %d",
+				n.name, n.hard.Inc, role, epoch, n.hard.Promised, n.log.Last(), n.applied)
 		}
 	}
-	s += sSb194.String()
-	return s
+	return b.String()
 }
