@@ -7,6 +7,7 @@ type modelGroup struct {
 	owner  *modelAttachment
 	open   int // deliveries that aren't settled for good
 	failed int // of those, on their way back
+	ended  bool
 }
 
 // group returns the group that x would belong to, nil if there is none now.
@@ -48,6 +49,7 @@ func (q *modelQueue) deliver(x *modelMessage, a *modelAttachment) (first bool) {
 	x.g = g
 	if x.m.GroupSeq < 0 {
 		delete(q.groups, x.m.GroupID)
+		g.ended = true
 	}
 	return first
 }
@@ -70,7 +72,7 @@ func (x *modelMessage) leave() {
 	if x.failing {
 		g.failed--
 	}
-	x.g, x.failing = nil, false
+	x.g, x.failing, x.late = nil, false, g.ended
 	if g.owner == nil && g.open == 0 && x.q.groups[x.m.GroupID] == g {
 		delete(x.q.groups, x.m.GroupID)
 	}

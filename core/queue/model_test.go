@@ -35,6 +35,7 @@ type modelMessage struct {
 	limbo    bool        // came back in the operation under way: may be late
 	g        *modelGroup // while it is delivered as one of a group
 	failing  bool
+	late     bool // its group had ended when it came back: the next one doesn't wait for it
 }
 
 func (x *modelMessage) expired(now int64) bool { return x.m.Expiry != 0 && x.m.Expiry <= now }
