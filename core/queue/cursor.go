@@ -167,13 +167,6 @@ type laneCursor struct {
 	pruned   int // length of returned after it was last pruned
 }
 
-// giveBack makes seq available again to a cursor that has passed it.
-func (c *laneCursor) giveBack(l *lane, seq uint64) {
-	if seq < c.seq {
-		c.push(l, seq)
-	}
-}
-
 func (c *laneCursor) push(l *lane, seq uint64) {
 	if len(c.returned) >= max(minPruned, 2*c.pruned) {
 		c.returned.prune(func(seq uint64) bool {

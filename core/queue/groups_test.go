@@ -261,3 +261,15 @@ func TestATransientMessageDoesNotOvertakeADurableOneOfItsGroup(t *testing.T) {
 		t.Errorf("got %v", got.got)
 	}
 }
+
+func TestWhatTheEndOfAGroupLetsGoIsDeliveredAtOnce(t *testing.T) {
+	a := newAlone()
+	one := a.consumer(t, "one", nil, 1)
+	a.sendTo("x", "x0", 0)
+	a.consumer(t, "two", nil, 10)
+	a.sendTo("x", "end", -1)
+	a.sendTo("x", "x1", 0)
+	a.wantGot(t, "one x0")
+	settleAll(t, one, Accepted)
+	a.wantGot(t, "one end", "two x1")
+}

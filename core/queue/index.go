@@ -126,6 +126,7 @@ func (q *Queue) offerTo(cursors []*cursor, l *lane, level int, seq uint64, m *me
 func (q *Queue) hand(c *cursor, l *lane, level int, seq uint64) {
 	at := c.lane(l, level)
 	at.push(l, seq)
+	c.spent = 0 // it may have been, in the dispatch that hands it this
 	if len(at.returned) > maxIndexed && !c.own {
 		q.unindex(c)
 	}
@@ -138,7 +139,10 @@ func (q *Queue) back(l *lane, level int, seq uint64, m *message.Message) {
 	for _, c := range q.cursors {
 		switch {
 		case !c.indexed:
-			c.lane(l, level).giveBack(l, seq)
+			if at := c.lane(l, level); seq < at.seq { // it has passed it
+				at.push(l, seq)
+				c.spent = 0
+			}
 		case m == nil:
 			q.hand(c, l, level, seq)
 		}

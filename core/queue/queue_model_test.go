@@ -541,6 +541,7 @@ func (m *machine) drain() {
 	m.settleDown()
 	m.now += 1000
 	m.due()
+	m.check()
 	for len(m.consumers) > 0 {
 		m.close(m.consumers[0])
 		m.check()
