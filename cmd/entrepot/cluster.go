@@ -35,7 +35,7 @@ it. Any node can be asked; what changes something goes to the master by itself.`
 		Example: "  entrepot cluster status\n  entrepot cluster status --console broker-b:8161 -o json\n  entrepot cluster step-down",
 	}
 	asGroup(cmd)
-	cmd.AddCommand(p.clusterStatusCommand(), p.clusterStepDownCommand())
+	cmd.AddCommand(p.clusterStatusCommand(), p.clusterMembersCommand(), p.clusterAddCommand(), p.clusterRemoveCommand(), p.clusterStepDownCommand())
 	return cmd
 }
 
@@ -51,6 +51,61 @@ func (p *program) clusterStatusCommand() *cobra.Command {
 			return err
 		}
 		return printOne(p.out, m.output, clusterColumns, s)
+	})
+}
+
+var memberColumns = []column{
+	{"NODE", "node", false},
+	{"MASTER", "master", false},
+	{"IN SYNC", "inSync", false},
+	{"LAG", "lag", false},
+	{"PHASE", "phase", false},
+	{"SILENT S", "silentSeconds", false},
+	{"ADDRESS", "address", true},
+}
+
+func (p *program) clusterMembersCommand() *cobra.Command {
+	return p.managed(&cobra.Command{
+		Use:     "members",
+		Short:   "The nodes of a replicated group and their copies",
+		Long:    "Lists the nodes of a replicated group. How far their copies are is known to the master, which answers whichever node is asked.",
+		Example: "  entrepot cluster members\n  entrepot cluster members -o json",
+	}, 0, 0, func(ctx context.Context, m *manage, _ []string) error {
+		var s struct {
+			Members []object `json:"members"`
+		}
+		if err := m.api.call(ctx, http.MethodGet, "/cluster/members", nil, nil, &s); err != nil {
+			return err
+		}
+		return printList(p.out, m.output, memberColumns, s.Members)
+	})
+}
+
+func (p *program) clusterAddCommand() *cobra.Command {
+	return p.managed(&cobra.Command{
+		Use:   "add NODE",
+		Short: "Have a node join a replicated group",
+		Long: `Has a node join the group: it gets a copy, and counts when it has caught up.
+Start it with the group's settings, an empty data directory and the new name
+first.`,
+		Example: "  entrepot cluster add d",
+	}, 1, 1, func(ctx context.Context, m *manage, args []string) error {
+		return m.api.call(ctx, http.MethodPost, "/cluster/members", nil, object{"node": args[0]}, nil)
+	})
+}
+
+func (p *program) clusterRemoveCommand() *cobra.Command {
+	return p.managed(&cobra.Command{
+		Use:         "remove NODE",
+		Short:       "Take a node out of a replicated group",
+		Long:        "Takes a node out of the group: it doesn't count any more. The master can't be removed; make it step down first.",
+		Example:     "  entrepot cluster remove c --yes",
+		Annotations: destructive,
+	}, 1, 1, func(ctx context.Context, m *manage, args []string) error {
+		if err := m.confirm("Take " + args[0] + " out of the group?"); err != nil {
+			return err
+		}
+		return m.api.call(ctx, http.MethodDelete, "/cluster/members/"+element(args[0]), nil, nil, nil)
 	})
 }
 

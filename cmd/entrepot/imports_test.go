@@ -39,7 +39,7 @@ var mayImport = map[string]string{
 	// replication knows the contract with the configuration's store, and none of those.
 	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",
 	"election":          "golang.org/x/sys/...",
-	"election/etcd/...": "election go.etcd.io/... go.uber.org/zap/...",
+	"election/etcd/...": "election election/... go.etcd.io/... go.uber.org/zap/...",
 	"election/...":      "election election/... golang.org/x/sys/...",
 
 	"console/...": "console/... core/broker core/message core/policy core/security github.com/prometheus/...",

@@ -124,6 +124,18 @@ func TestThreeReplicasServeFromAnyNodeAndSurviveTheMastersEnd(t *testing.T) {
 		}
 		return n == 3 && s.Copy != nil && s.Copy.Committed > 0 && s.Lease != nil && *s.Lease > 0
 	})
+	run := func(args ...string) result {
+		return runWith(t.Context(), "", []string{"ENTREPOT_CONSOLE_ADDRESS=" + standby.console.Addr().String()}, append([]string{"cluster"}, args...)...)
+	}
+	if r := run("members"); r.code != exitOK || strings.Count(r.out, "true") != 4 { // three in sync, one the master
+		t.Errorf("members: %d %s%s", r.code, r.out, r.err)
+	}
+	if r := run("add", "a"); r.code != exitConflict {
+		t.Errorf("adding who is there: %d %s%s", r.code, r.out, r.err)
+	}
+	if r := run("remove", first, "--yes"); r.code != exitConflict {
+		t.Errorf("removing the master: %d %s%s", r.code, r.out, r.err)
+	}
 	stopNow(t, nodes[first])
 	second := masterAmong(t, nodes)
 	if second == first {

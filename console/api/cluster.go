@@ -54,6 +54,20 @@ type memberChange struct {
 	Node string `json:"node"`
 }
 
+// members is asked of the master: only it knows how far the others are.
+func (c *call) members() error {
+	var out struct {
+		Members []MemberStatus `json:"members"`
+	}
+	if c.o.Cluster != nil {
+		out.Members = c.o.Cluster().Members
+	}
+	if out.Members == nil {
+		out.Members = []MemberStatus{}
+	}
+	return c.json(http.StatusOK, out)
+}
+
 func (c *call) addMember() error {
 	var m memberChange
 	if err := c.read(&m); err != nil {

@@ -267,6 +267,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask("closeConnection", "", "{id}", conn)
 	ask("deleteQueue", "", "{name}", "q")
 	ask("getCluster", "")
+	ask("listMembers", "")
 	asked["stepDown"] = true     // TestSteppingDown
 	asked["addMember"] = true    // TestNodesJoinAndLeave
 	asked["removeMember"] = true // TestNodesJoinAndLeave

@@ -26,6 +26,7 @@ const v1 = "/api/v1"
 var routes = []Route{
 	{"GET", v1 + "/openapi.yaml", "getDescription", None, 0, true, false, (*call).description},
 	{"GET", v1 + "/cluster", "getCluster", Read, 0, true, false, (*call).cluster},
+	{"GET", v1 + "/cluster/members", "listMembers", Read, 0, false, false, (*call).members},
 	{"POST", v1 + "/cluster/members", "addMember", Admin, 0, false, false, (*call).addMember},
 	{"DELETE", v1 + "/cluster/members/{node}", "removeMember", Admin, 0, false, false, (*call).removeMember},
 	{"POST", v1 + "/cluster/step-down", "stepDown", Admin, 0, false, false, (*call).stepDown},

@@ -11,12 +11,14 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/entrepot-mq/entrepot/election/nodekey"
 )
 
 // DialOptions say where an etcd is that isn't embedded.
 type DialOptions struct {
 	Endpoints      []string    // URLs or host:port
-	TLS            *tls.Config // nil for plain connections
+	TLS            *tls.Config // nil for plain connections; a ServerName in it is expected, if given, whatever host is dialled
 	User, Password string
 	Logger         *slog.Logger
 }
@@ -24,7 +26,7 @@ type DialOptions struct {
 // Dial makes a client. It doesn't wait for a connection. The caller closes it.
 func Dial(o DialOptions) (*clientv3.Client, error) {
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints: o.Endpoints, TLS: o.TLS, Username: o.User, Password: o.Password,
+		Endpoints: o.Endpoints, TLS: nodekey.Fixed(o.TLS), Username: o.User, Password: o.Password,
 		DialTimeout: 3 * time.Second, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 		Logger: zap.NewNop(), // what fails is returned
 	})

@@ -195,6 +195,32 @@ func (k *Key) AnyClient() *tls.Config {
 	return c
 }
 
+// Fixed returns a configuration for clients that expects c.ServerName in
+// certificates whatever its user sets it to, as the etcd client does with the
+// host that it dials. Without a name it returns c.
+func Fixed(c *tls.Config) *tls.Config {
+	if c == nil || c.ServerName == "" {
+		return c
+	}
+	name, roots, more := c.ServerName, c.RootCAs, c.VerifyConnection
+	c = c.Clone()
+	c.InsecureSkipVerify = true // which would look for the wrong name; VerifyConnection does all of it
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		o := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+		for _, between := range s.PeerCertificates[1:] {
+			o.Intermediates.AddCert(between)
+		}
+		if _, err := s.PeerCertificates[0].Verify(o); err != nil {
+			return err
+		}
+		if more != nil {
+			return more(s)
+		}
+		return nil
+	}
+	return c
+}
+
 // NodeOf returns the node that the other side has proven to be; "" if its
 // certificate names none (certificates from files need not).
 func NodeOf(s *tls.ConnectionState) string {

@@ -97,6 +97,25 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
+func TestANameStaysExpectedWhateverTheDialerSets(t *testing.T) {
+	a, b := key(t, "g", "a", secret), key(t, "g", "b", secret)
+	fixed := withName(Fixed(b.AnyClient()), "127.0.0.1")
+	if _, err1, err2 := meet(t, a.Server(), fixed); err1 != nil || err2 != nil {
+		t.Error("a node of the group: ", err1, err2)
+	}
+	if _, _, err := meet(t, key(t, "g", "a", secret+"!").Server(), fixed); err == nil {
+		t.Error("a stranger was trusted")
+	}
+	other := b.AnyClient()
+	other.ServerName = "another.example"
+	if _, _, err := meet(t, a.Server(), Fixed(other)); err == nil {
+		t.Error("another name was accepted")
+	}
+	if c := new(tls.Config); Fixed(c) != c || Fixed(nil) != nil {
+		t.Error("a configuration without a name was changed")
+	}
+}
+
 func TestSumsAreTheGroups(t *testing.T) {
 	a, b, c := key(t, "g", "a", secret), key(t, "g", "b", secret), key(t, "g", "c", secret+"!")
 	sum := func(k *Key, purpose string) []byte {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +100,9 @@ func (r *rig) finish() {
 // breakOnce does one thing to the master and mends it.
 func (r *rig) breakOnce(what string) {
 	r.t.Helper()
-	m := r.master()
+	m, before := r.master(), r.load.Confirmed()
+	const enough = 50 // sends between two faults, so that there is something to lose
+	r.ok(harness.Until(r.t.Context(), time.Minute, "sends are confirmed", func() bool { return r.load.Confirmed() >= before+enough }))
 	r.load.ForgetGaps()
 	switch what {
 	case "kill -9 of the broker":
@@ -144,7 +145,7 @@ func TestNothingConfirmedIsLostWhenMastersEnd(t *testing.T) {
 	for _, what := range []string{"kill -9 of the broker", "the death of the node", "a pause longer than the lease", "kill -9 of all"} {
 		began := time.Now()
 		r.breakOnce(what)
-		t.Log(fmt.Sprintf("%s: %v until the group is whole again", what, time.Since(began).Round(time.Millisecond)))
+		t.Logf("%s: %v until the group is whole again", what, time.Since(began).Round(time.Millisecond))
 	}
 	r.finish()
 }

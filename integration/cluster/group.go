@@ -57,6 +57,10 @@ func New(program harness.Program, dir string, lease time.Duration, settings ...s
 	if err != nil {
 		return nil, err
 	}
+	secret := filepath.Join(dir, "group.secret")
+	if err := os.WriteFile(secret, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		return nil, err
+	}
 	var members []string
 	for i, n := range names {
 		members = append(members, n+"="+free[4*i+1])
@@ -79,6 +83,7 @@ func New(program harness.Program, dir string, lease time.Duration, settings ...s
 		own := append([]string{
 			"brokerName=group", "cluster.mode=replicated", "cluster.node=" + n, "cluster.nodes=" + strings.Join(nodes, " "),
 			"cluster.etcd.members=" + strings.Join(members, " "), "cluster.etcd.client=" + free[4*i+2], "cluster.lease=" + lease.String(),
+			"cluster.secretFile=" + secret,
 			"store.segmentSize=8MiB", "log.level=info",
 		}, settings...)
 		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: free[4*i+3], options: harness.Options{

@@ -12,7 +12,7 @@ import (
 // confirmations counts the sends that are confirmed within a time.
 func (r *rig) confirmations(within time.Duration) int64 {
 	before := r.load.Confirmed()
-	time.Sleep(within) //nolint:forbidigo // nothing is to happen in it
+	time.Sleep(within) // nothing is to happen in it
 	return r.load.Confirmed() - before
 }
 

@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/entrepot-mq/entrepot/election/nodekey"
 )
 
 // Member is a member of the group's etcd.
@@ -101,7 +103,7 @@ func (o *Options) dial() (*clientv3.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg.TLS = t
+		cfg.TLS = nodekey.Fixed(t)
 	}
 	return clientv3.New(cfg)
 }
