@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,19 +101,20 @@ func TestARetroactiveConsumerGetsWhatItsTopicKeeps(t *testing.T) {
 }
 
 func TestRecoveryHonoursSelectorsAndExpiry(t *testing.T) {
-	now := time.Now()
+	start := time.Now()
+	var later atomic.Int64
 	r := newRig(t, policyFor(everyTopic, func(p *policy.Policy) { p.Recovery = policy.Recovery{Keep: policy.KeepCount, Messages: 10} }),
-		func(o *Options) { o.Now = func() time.Time { return now } })
+		func(o *Options) { o.Now = func() time.Time { return start.Add(time.Duration(later.Load())) } })
 	c, p := connect(t, r.Broker, ""), connect(t, r.Broker, "")
 	for i := range 6 {
 		p.Publish(p.message(news, fmt.Sprint(i), func(e *message.Envelope) {
 			e.Durable, e.Priority = false, uint8(i)
 			if i == 5 {
-				e.Expiry = now.UnixMilli() + 10
+				e.Expiry = start.UnixMilli() + 10
 			}
 		}), nil, 0)
 	}
-	now = now.Add(time.Second)
+	later.Store(int64(time.Second))
 	c.subscribe(Subscription{Destination: message.Topic("*"), Retroactive: true, Selector: "JMSPriority > 2"})
 	wantBodies(t, c.deliveries(2), "3", "4")
 }
