@@ -287,11 +287,39 @@ def unknown_transaction_is_an_error():
     assert "nosuch" in frame.headers["message"] + frame.body, frame
 
 
+def message_groups():
+    q, p = name("queue"), Client()
+    one, two = Client(), Client()
+    one.subscribe(q, ack="client-individual")
+    two.subscribe(q, ack="client-individual")
+    for body, seq in [("a1", "1"), ("a2", "2"), ("end", "-1"), ("b1", "3")]:
+        p.send(q, body, JMSXGroupID="g", JMSXGroupSeq=seq)
+    for body in ["a1", "a2", "end"]:
+        m = one.message()
+        assert m.body == body and m.headers["JMSXGroupID"] == "g", m
+        assert ("JMSXGroupFirstForConsumer" in m.headers) == (body == "a1"), m
+    m = two.message()
+    assert m.body == "b1" and m.headers["JMSXGroupFirstForConsumer"] == "true", m
+    for c in [one, two, p]:
+        c.close()
+
+
+def nack_with_a_reason():
+    q, c = name("queue"), Client()
+    c.subscribe(q, ack="client-individual")
+    c.subscribe("/queue/ActiveMQ.DLQ", id="dlq", selector=f"dlqOriginalDestination = 'queue://{q[len('/queue/'):]}'")
+    c.send(q, "bad")
+    c.conn.nack(c.message().headers["ack"], **{"dlq-reason": "no such order"})
+    m = c.message()
+    assert m.body == "bad" and m.headers["dlqDeliveryFailureCause"] == "no such order", m
+    c.close()
+
+
 FEATURES = [
     queue_with_receipts, topic, topic_wildcards, durable_subscription, transaction_commit, transaction_abort,
     transacted_acknowledgement, acknowledge_client, acknowledge_client_individual, acknowledge_by_message_id_in_1_1,
     version_1_0, nack_dead_letters, browser, temporary_queue_request_reply, heartbeats, binary_body, escaped_headers,
-    large_body, expiry, selector, delayed_message, unknown_transaction_is_an_error,
+    large_body, expiry, selector, delayed_message, unknown_transaction_is_an_error, message_groups, nack_with_a_reason,
 ]
 
 run(FEATURES)
