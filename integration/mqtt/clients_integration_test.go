@@ -111,7 +111,7 @@ func TestMosquittoClients(t *testing.T) {
 			session = append(session, "-x", "100")
 		}
 		run(sub, append(session, "-E")...) // subscribes, and leaves its session
-		for qos := range 3 {
+		for _, qos := range []int{1, 2} {  // QoS 0 may still find the session connected
 			run(pub, "-q", fmt.Sprint(qos), "-m", fmt.Sprintf("m%d", qos))
 		}
 		if out := run(sub, append(session, "-C", "2", "-W", "10")...); out != "m1\nm2\n" {
@@ -140,7 +140,7 @@ func TestPahoGolangOfMQTT3(t *testing.T) {
 		wait(t, s.Subscribe("paho/#", 2, nil))
 		s.Disconnect(100)
 		p := open("pub", version)
-		for qos := range byte(3) {
+		for _, qos := range []byte{1, 2} { // QoS 0 may still find the session connected
 			wait(t, p.Publish(fmt.Sprintf("paho/%d", qos), qos, false, fmt.Sprint(qos)))
 		}
 		s = open(id, version)
