@@ -79,7 +79,7 @@ func TestAChangeOfTheInSyncSetCoversTheBarrier(t *testing.T) {
 func scenario(t *testing.T, rule protocol.Rule, script func(*world)) {
 	t.Helper()
 	caught := 0
-	for s := uint64(1); s <= 12; s++ {
+	for s := uint64(1); s <= 12 && (caught == 0 || !raced); s++ {
 		o := Options{Seed: s, script: script}
 		if _, err := Run(o); err != nil {
 			t.Fatal(err)

@@ -20,6 +20,9 @@ func TestGroupsKeepTheirPromises(t *testing.T) {
 		return
 	}
 	var sum Result
+	if raced {
+		*seeds = min(*seeds, 4)
+	}
 	for s := range *seeds {
 		r, err := Run(options(uint64(s + 1)))
 		if err != nil {
