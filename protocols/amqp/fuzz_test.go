@@ -1,9 +1,12 @@
 package amqp
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,15 +80,18 @@ func FuzzConnection(f *testing.F) {
 	f.Add(frames(&attach{name: "t", handle: 2, target: terminus{coordinator: &coordinator{}}}, &disposition{role: true, state: state{kind: stateModified}}))
 	f.Add(frames(&out, &transfer{deliveryID: some(uint32(1)), deliveryTag: []byte("t"), more: true}, &transfer{aborted: true}, &closing{}))
 	log := slog.New(slog.DiscardHandler)
+	br, err := broker.Open(broker.Options{Name: "test", Logger: log})
+	if err != nil {
+		f.Fatal(err)
+	}
+	wheel := protocols.NewWheel(10*time.Millisecond, log)
+	f.Cleanup(func() {
+		wheel.Close()
+		_ = br.Close(context.Background()) // in memory
+	})
+	front := New(Options{Broker: br, Logger: log, Name: "test"})
+	var clients atomic.Uint64
 	f.Fuzz(func(t *testing.T, b []byte) {
-		br, err := broker.Open(broker.Options{Name: "test", Logger: log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer br.Close(t.Context())
-		wheel := protocols.NewWheel(10*time.Millisecond, log)
-		defer wheel.Close()
-		front := New(Options{Broker: br, Logger: log, Name: "test"})
 		near, far := net.Pipe()
 		go func() { _, _ = io.Copy(io.Discard, near) }()
 		ended := make(chan struct{})
@@ -95,7 +101,7 @@ func FuzzConnection(f *testing.F) {
 		}()
 		_ = near.SetWriteDeadline(time.Now().Add(5 * time.Second))
 		_, _ = near.Write([]byte(headerAMQP))
-		_, _ = near.Write(frames(&open{containerID: "f", maxFrameSize: 512, channelMax: 3}, &begin{incomingWindow: 10}))
+		_, _ = near.Write(frames(&open{containerID: fmt.Sprint("f", clients.Add(1)), maxFrameSize: 512, channelMax: 3}, &begin{incomingWindow: 10}))
 		_, _ = near.Write(b)
 		_ = near.Close()
 		select {
