@@ -81,8 +81,8 @@ func (c *storedChange) flags() (f byte) {
 	return f
 }
 
-func (c *storedChange) append(b []byte) []byte {
-	b = appendLong(append(b, byte(c.kind)), c.clientID)
+func (c *storedChange) encode() []byte {
+	b := appendLong([]byte{byte(c.kind)}, c.clientID)
 	switch c.kind {
 	case storedOpen, storedClose:
 		b = append(appendID(b, c.id), c.flags())

@@ -133,7 +133,7 @@ func (p *storedSessions) taken(clientID string, id message.ID) (resumed bool, er
 }
 
 func (p *storedSessions) op(c *storedChange) store.Op {
-	return store.Op{Kind: store.OpState, N: uint32(p.kind()), Data: c.append(nil)}
+	return store.Op{Kind: store.OpState, N: uint32(p.kind()), Data: c.encode()}
 }
 
 // read calls fn with the session while it is this connection's.

@@ -25,20 +25,22 @@ func sampleChanges() []storedChange {
 		{kind: storedWillSent, clientID: "c", id: id},
 		{kind: storedSubscribe, clientID: "c", id: id, subs: subs, recover: []bool{true, false}},
 		{kind: storedUnsubscribe, clientID: "c", subs: subs[:1]},
-		{kind: storedIn, clientID: "c", number: 65535}, {kind: storedInDone, clientID: "c", number: 1},
-		{kind: storedOut, clientID: "c", number: 2}, {kind: storedOutDone, clientID: "c", number: 3},
+		{kind: storedIn, clientID: "c", number: 65535},
+		{kind: storedInDone, clientID: "c", number: 1},
+		{kind: storedOut, clientID: "c", number: 2},
+		{kind: storedOutDone, clientID: "c", number: 3},
 	}
 }
 
 func TestChangesOfStoredSessionsAreReadAsTheyWereWritten(t *testing.T) {
 	for _, c := range sampleChanges() {
-		b := c.append(nil)
+		b := c.encode()
 		got, err := parseStoredChange(b)
 		if err != nil {
 			t.Errorf("kind %d: %v", c.kind, err)
 			continue
 		}
-		if again := got.append(nil); !bytes.Equal(again, b) {
+		if again := got.encode(); !bytes.Equal(again, b) {
 			t.Errorf("kind %d: %x became %x", c.kind, b, again)
 		}
 		if c.kind == storedSubscribe || c.kind == storedUnsubscribe || c.will != nil {
@@ -56,13 +58,13 @@ func TestChangesOfStoredSessionsAreReadAsTheyWereWritten(t *testing.T) {
 // might hold.
 func FuzzStoredChange(f *testing.F) {
 	for _, c := range sampleChanges() {
-		f.Add(c.append(nil))
+		f.Add(c.encode())
 	}
 	s := storedSession{clientID: "c", in: numberSet{1, 5}, out: numberSet{9}, subs: sampleChanges()[5].subs, expiry: 5, owner: "o"}
 	f.Add(s.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, err := parseStoredChange(b); err == nil {
-			if _, err := parseStoredChange(c.append(nil)); err != nil {
+			if _, err := parseStoredChange(c.encode()); err != nil {
 				t.Fatalf("%x is read and can't be written: %v", b, err)
 			}
 		}

@@ -122,10 +122,10 @@ func (c *Consumer) Reject(tag uint64, reason string, done store.Done, token uint
 	if !ok {
 		return ErrNoDelivery
 	}
-	switch {
-	case reason == "":
+	switch reason {
+	case "":
 		reason = RejectedByConsumer
-	case reason == Expired: // that is the broker's own word
+	case Expired: // that is the broker's own word
 		reason = RejectedByConsumer + ": " + reason
 	}
 	if h.q == nil {

@@ -12,8 +12,8 @@ func TestAdvisoriesAreJSON(t *testing.T) {
 	c.do("SUBSCRIBE", "id:s", "destination:/queue/a", "selector:x = 1")
 	f := w.read()
 	if f.get("destination") != "/topic/ActiveMQ.Advisory.Consumer.Queue.a" || f.get("type") != "Advisory" || f.get("consumerCount") != "1" ||
-		f.get("content-type") != "application/json" || !strings.HasPrefix(string(f.body), `{"ConsumerInfo":{"consumerId":"ID:`) ||
-		!strings.Contains(string(f.body), `"clientId":"me","destination":"queue://a","selector":"x = 1"`) {
+		f.get("content-type") != "application/json" || !strings.HasPrefix(f.body, `{"ConsumerInfo":{"consumerId":"ID:`) ||
+		!strings.Contains(f.body, `"clientId":"me","destination":"queue://a","selector":"x = 1"`) {
 		t.Fatal(f)
 	}
 }
@@ -25,7 +25,7 @@ func TestStatisticsAreAnsweredToATemporaryQueue(t *testing.T) {
 	c.do("SUBSCRIBE", "id:1", "destination:/temp-queue/answers")
 	c.do("SEND", "destination:/queue/ActiveMQ.Statistics.Destination.a", "reply-to:/temp-queue/answers", "correlation-id:7", "\n")
 	f := c.read()
-	if f.get("correlation-id") != "7" || !strings.Contains(string(f.body), `"destinationName":"queue://a","size":1,`) {
+	if f.get("correlation-id") != "7" || !strings.Contains(f.body, `"destinationName":"queue://a","size":1,`) {
 		t.Fatal(f)
 	}
 }
