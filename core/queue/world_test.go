@@ -232,7 +232,7 @@ func (w *world) expects(q *testQueue, a *modelAttachment, m *message.Message) *m
 		skip := late
 		if late && m.GroupID != "" { // nothing is overtaken but what is of a group that ended
 			skip = false
-			same = func(x *modelMessage) bool { return x.m.GroupID == m.GroupID && !(x.limbo && x.late) }
+			same = func(x *modelMessage) bool { return x.m.GroupID == m.GroupID && (!x.limbo || !x.late) }
 		}
 		if x := q.model.first(a, w.now, skip, same); x != nil && x.n == number(m) {
 			if !bytes.Equal(x.m.Raw(), m.Raw()) {
