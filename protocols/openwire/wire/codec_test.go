@@ -71,6 +71,27 @@ func TestWhatAVersionDoesNotKnowIsNotSent(t *testing.T) {
 	}
 }
 
+func TestWhatIsCachedOutlivesItsFrame(t *testing.T) {
+	f := Format{Version: 12, CacheSize: 1024}
+	e, d := NewEncoder(f), NewDecoder(f)
+	x := &TransactionInfo{TransactionID: &XATransactionID{GlobalTransactionID: []byte("global"), BranchQualifier: []byte("branch")}}
+	for range 2 {
+		frame, err := e.Append(nil, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := d.Decode(frame[4:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(frame)
+		id := s.(*TransactionInfo).TransactionID.(*XATransactionID)
+		if string(id.GlobalTransactionID) != "global" || string(id.BranchQualifier) != "branch" {
+			t.Fatalf("got %q and %q", id.GlobalTransactionID, id.BranchQualifier)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	v, err := golden()
 	if err != nil {

@@ -11,7 +11,7 @@
 // has a cache of values that both ends keep; neither is safe for concurrent
 // use. They do no I/O. What a Decoder allocates is bounded by the size of the
 // frame that it is given. Byte slices of decoded structures point into
-// the frame; strings are copies. A decoded structure may share parts with
+// the frame, but for those of values that the cache keeps; strings are copies. A decoded structure may share parts with
 // others, so it is never changed.
 //
 // Values of maps and streams, which have a format of their own, are in

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type reader struct {
 	bits  []byte // tight: the booleans
 	bit   int    // the next of bits
 	depth int
+	keeps int // above 0 what is read outlives the frame: it goes into the cache
 	err   error
 
 	cache   readCache
@@ -160,7 +162,8 @@ func (r *reader) intern(b []byte) string {
 	return s
 }
 
-// bytes returns a slice of the frame, nil for null.
+// bytes returns a slice of the frame, or a copy of what goes into the cache; nil
+// for null.
 func (r *reader) bytes() []byte {
 	if !r.flag() {
 		return nil
@@ -169,6 +172,9 @@ func (r *reader) bytes() []byte {
 	b := r.take(int(n))
 	if b == nil && r.err == nil {
 		b = []byte{}
+	}
+	if r.keeps > 0 {
+		b = bytes.Clone(b)
 	}
 	return b
 }
@@ -226,7 +232,9 @@ func readCached[T Structure](r *reader, allowed typeSet) (x T) {
 	isNew := r.flag()
 	index := int16(r.uint16())
 	if isNew {
+		r.keeps++
 		x = readNested[T](r, allowed)
+		r.keeps--
 		if r.err == nil {
 			r.cacheStore(index, Structure(x), isNull(x))
 		}
