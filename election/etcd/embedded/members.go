@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -145,7 +146,9 @@ func (s *Server) Promote(ctx context.Context, node string) error {
 	if err != nil || !m.Learner {
 		return err
 	}
-	if _, err := s.client.MemberPromote(ctx, m.ID); err != nil {
+	_, err = s.client.MemberPromote(ctx, m.ID)
+	// What this member knows may be older than the promotion.
+	if err != nil && !errors.Is(err, rpctypes.ErrMemberNotLearner) {
 		return fmt.Errorf("make %q a voter of etcd: %w", node, err)
 	}
 	return nil
