@@ -70,7 +70,7 @@ func TestStompPy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	features(t, 22, ".", python, filepath.Join("py", "features.py"), host, port)
+	features(t, 24, ".", python, filepath.Join("py", "features.py"), host, port)
 }
 
 func TestStompPyAndDestinations(t *testing.T) {
