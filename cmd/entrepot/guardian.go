@@ -73,7 +73,7 @@ func (p *program) guard(ctx context.Context, log *logging) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start the guardian: %w", err), theirs.Close())
 	}
-	child := exec.Command(self, os.Args[1:]...) //nolint:gosec // the same program with what it was started with itself
+	child := exec.Command(self, os.Args[1:]...) //nolint:gosec,noctx // the same program with what it was started with itself; it ends by signals
 	child.Env = append(os.Environ(), guardedBy+"=1")
 	child.Stdin, child.Stdout, child.Stderr = p.in, p.out, p.err
 	child.ExtraFiles = []*os.File{theirs} // guardPipe

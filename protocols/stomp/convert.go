@@ -326,7 +326,7 @@ func (c *conn) appendView(b []byte, m *message.Message, v *message.View, t trans
 	case message.BodyMap, message.BodyStream, message.BodyValue:
 		if entries, ok := v.Body.Value.Map(); ok && t != transformNone {
 			b = append(append(append(b, "transformation:"...), t.String()...), '\n')
-			body, sized = t.append(nil, entries), false
+			body, sized = t.encode(entries), false
 			break
 		}
 		body, contentType = message.AppendJSON(nil, v.Body.Value), "application/json"

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ const maxMapEntries = 10_000
 
 // typed returns XStream's name of a value's type, and its text.
 func typed(v message.Value) (name, text string) {
-	switch v.Type() { //nolint:exhaustive // the others have a text
+	switch v.Type() { // the others have a text
 	case message.TypeNull:
 		return "null", ""
 	case message.TypeBool:
@@ -118,12 +119,12 @@ func untyped(name, text string) (message.Value, error) {
 	return message.Value{}, fmt.Errorf("%w: %q is no %s", errTransform, clip([]byte(text)), clip([]byte(name)))
 }
 
-// append writes a map.
-func (t transformation) append(b []byte, entries []message.MapEntry) []byte {
+// encode writes a map.
+func (t transformation) encode(entries []message.MapEntry) []byte {
 	if t == transformMapXML {
-		return appendMapXML(b, entries)
+		return appendMapXML(nil, entries)
 	}
-	b = append(b, `{"map":{"entry":[`...)
+	b := []byte(`{"map":{"entry":[`)
 	for i, e := range entries {
 		if i > 0 {
 			b = append(b, ',')
@@ -267,7 +268,7 @@ func (c *conn) transformed(e *message.Envelope, m *message.Message, t transforma
 	out := &message.View{Properties: v.Properties, Body: v.Body}
 	entries, err := t.parse(v.Body.Data)
 	if err != nil {
-		out.Properties = append(out.Properties[:len(out.Properties):len(out.Properties)],
+		out.Properties = append(slices.Clip(out.Properties),
 			message.Property{Name: "transformation-error", Value: message.StringValue(err.Error())})
 	} else {
 		out.Body = message.MapBody(entries)
