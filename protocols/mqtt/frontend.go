@@ -2,9 +2,7 @@ package mqtt
 
 import (
 	"log/slog"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
@@ -28,19 +26,8 @@ type Frontend struct {
 	metrics metrics
 	sys     sysTopics
 
-	mu   sync.Mutex
-	read []listenerSettings
+	read protocols.ListenerSettings[settings]
 }
-
-// listenerSettings are what a listener's options were read as. Its connections
-// share them.
-type listenerSettings struct {
-	values protocols.Values
-	set    *settings
-}
-
-// maxListeners bounds what is kept when listeners come and go.
-const maxListeners = 64
 
 var (
 	_ protocols.Frontend      = (*Frontend)(nil)
@@ -66,29 +53,12 @@ func (f *Frontend) Options() []string { return slices.Clone(optionNames) }
 // CheckOptions implements protocols.OptionChecker. It works without a broker,
 // for those who only check a configuration.
 func (f *Frontend) CheckOptions(v protocols.Values) error {
-	_, err := readSettings(v, f.maxMessage())
+	_, err := f.readSettings(v)
 	return err
 }
 
-// settingsOf returns a listener's options as they were read for its first
-// connection.
-func (f *Frontend) settingsOf(v protocols.Values) (*settings, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.read {
-		if maps.Equal(f.read[i].values, v) {
-			return f.read[i].set, nil
-		}
-	}
-	set, err := readSettings(v, f.maxMessage())
-	if err != nil {
-		return nil, err
-	}
-	if len(f.read) >= maxListeners {
-		f.read = nil
-	}
-	f.read = append(f.read, listenerSettings{v, &set})
-	return &set, nil
+func (f *Frontend) readSettings(v protocols.Values) (settings, error) {
+	return readSettings(v, f.maxMessage())
 }
 
 func (f *Frontend) maxMessage() int {

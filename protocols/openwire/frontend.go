@@ -23,6 +23,7 @@ type Options struct {
 // Frontend speaks OpenWire on any number of connections.
 type Frontend struct {
 	opts       Options
+	read       protocols.ListenerSettings[settings]
 	advisories atomic.Int64 // made so far
 
 	mu   sync.Mutex
@@ -48,8 +49,12 @@ func (f *Frontend) Options() []string { return slices.Clone(optionNames) }
 // CheckOptions implements protocols.OptionChecker. It works without a broker,
 // for those who only check a configuration.
 func (f *Frontend) CheckOptions(v protocols.Values) error {
-	_, err := readSettings(v, f.maxMessage())
+	_, err := f.readSettings(v)
 	return err
+}
+
+func (f *Frontend) readSettings(v protocols.Values) (settings, error) {
+	return readSettings(v, f.maxMessage())
 }
 
 func (f *Frontend) maxMessage() int {
@@ -61,13 +66,13 @@ func (f *Frontend) maxMessage() int {
 
 // Serve implements protocols.Frontend.
 func (f *Frontend) Serve(nc *protocols.Conn) {
-	set, err := readSettings(nc.Values, f.maxMessage())
+	set, err := f.read.Of(nc.Values, f.readSettings)
 	if err != nil {
 		f.opts.Logger.Error("listener has options that can't be read", "listener", nc.Listener, "err", err)
 		_ = nc.Close() // nothing was said yet
 		return
 	}
-	newConn(f, nc, &set).serve()
+	newConn(f, nc, set).serve()
 }
 
 // enter registers a connection under the id that its client chose, and returns

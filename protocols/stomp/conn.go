@@ -82,7 +82,7 @@ func addr(nc *protocols.Conn) string {
 
 // configure reads the listener's options.
 func (c *conn) configure() (err error) {
-	c.set, err = c.front.settingsOf(c.net.Values)
+	c.set, err = c.front.read.Of(c.net.Values, c.front.readSettings)
 	return err
 }
 
