@@ -165,7 +165,7 @@ func (l *link) createTemp(capabilities []string) (message.Destination, error) {
 // left and the broker takes sends.
 func (l *link) topUp() {
 	c := l.sess.conn
-	if c.held.on || l.over {
+	if c.held.On || l.over {
 		return
 	}
 	left := l.limit.Load() - l.deliveryCount.Load()

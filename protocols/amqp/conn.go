@@ -45,7 +45,7 @@ type conn struct {
 	generation uint16 // of sessions
 	txs        transactions
 	temps      int
-	held       holdback
+	held       protocols.Holdback[heldOp]
 	nowMs      int64 // when the input being worked on was read
 
 	// owned by the reader

@@ -150,7 +150,7 @@ func (c *conn) process() error {
 // sends, deliveries that the broker has not completed, frames that the client
 // does not read.
 func (c *conn) waitForRoom() error {
-	for c.pressure.Load() || c.held.full() {
+	for c.pressure.Load() || c.held.Full(maxHeldSends, maxHeldBytes) {
 		c.waiting.Store(true)
 		c.turn.Unlock()
 		err := c.awaitRoom()

@@ -34,7 +34,7 @@ type conn struct {
 	version  version
 	terms    terms
 	aliases  [][]byte // topics of the client's aliases, in the broker's notation, from 1
-	held     holdback
+	held     protocols.Holdback[heldOp]
 	nowMs    int64  // when the input being worked on was read
 	expiry   uint32 // seconds that the session lives once the connection has ended
 	withWill bool   // the connection did not end by intent

@@ -2,15 +2,6 @@ package mqtt
 
 import "github.com/entrepot-mq/entrepot/core/message"
 
-// holdback keeps publishes in order while the broker asks for them to be held.
-// Packets that publish nothing (acknowledgements, SUBSCRIBE, PINGREQ) pass it
-// by.
-type holdback struct {
-	on    bool
-	ops   []heldOp
-	bytes int
-}
-
 // heldOp is one publish.
 type heldOp struct {
 	message *message.Message
@@ -18,18 +9,14 @@ type heldOp struct {
 	id      uint16
 }
 
-// full reports whether the connection should not be read any more.
-func (h *holdback) full() bool { return len(h.ops) >= maxHeldSends || h.bytes >= maxHeldBytes }
-
 // perform publishes, or keeps it while sends are held.
 func (c *conn) perform(op heldOp) {
-	if c.held.on {
-		c.held.ops = append(c.held.ops, op)
-		c.held.bytes += op.message.Size()
+	if c.held.On {
+		c.held.Keep(op, op.message.Size())
 		return
 	}
-	c.held.on = c.performNow(op)
-	if c.held.on {
+	c.held.On = c.performNow(op)
+	if c.held.On {
 		c.log.Debug("sends are held")
 	}
 }
@@ -56,20 +43,7 @@ func (c *conn) resumeSends() {
 	if c.session == nil {
 		return
 	}
-	h := &c.held
-	h.on = false
-	done := 0
-	for done < len(h.ops) && !h.on {
-		op := h.ops[done]
-		h.bytes -= op.message.Size()
-		h.ops[done] = heldOp{}
-		done++
-		h.on = c.performNow(op)
-	}
-	h.ops = h.ops[:copy(h.ops, h.ops[done:])]
-	if len(h.ops) == 0 {
-		h.ops = nil
-	}
+	c.held.Resume(c.performNow)
 	c.mu.Lock()
 	c.makeRoom()
 	c.mu.Unlock()
@@ -78,10 +52,7 @@ func (c *conn) resumeSends() {
 // flushHeld publishes what is held, whatever the broker asked for: the client
 // has gone and there will be no more.
 func (c *conn) flushHeld() {
-	for _, op := range c.held.ops {
-		c.performNow(op)
-	}
-	c.held = holdback{}
+	c.held.Flush(c.performNow)
 }
 
 // Resume implements broker.Sink: the broker takes sends again.

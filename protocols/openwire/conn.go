@@ -35,7 +35,7 @@ type conn struct {
 	producers map[producerKey]*producer
 	local     map[int64]*transaction
 	branches  map[string]*transaction // of XA, by xidName
-	held      holdback
+	held      protocols.Holdback[heldOp]
 	nowMs     int64 // when the input being worked on was read
 
 	// owned by the reader

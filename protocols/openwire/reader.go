@@ -146,7 +146,7 @@ func (c *conn) frameLimit() int {
 
 // waitForRoom waits, with turn released, while too much is under way.
 func (c *conn) waitForRoom() error {
-	for c.pressed() || c.held.full() {
+	for c.pressed() || c.held.Full(maxHeldSends, maxHeldBytes) {
 		c.waiting.Store(true)
 		c.turn.Unlock()
 		err := c.awaitRoom()

@@ -33,7 +33,7 @@ type conn struct {
 	anonymous bool // the client gave no client-id
 	subs      subscriptions
 	txs       map[string]*transaction
-	held      holdback
+	held      protocols.Holdback[heldOp]
 	nowMs     int64 // when the input being worked on was read
 
 	// owned by the reader

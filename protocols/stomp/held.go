@@ -5,14 +5,6 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-// holdback keeps sends in order while the broker asks for them to be held.
-// Frames that send nothing (ACK, SUBSCRIBE, heart-beats) pass it by.
-type holdback struct {
-	on    bool
-	ops   []heldOp
-	bytes int
-}
-
 // heldOp is one of a send, a commit, and a DISCONNECT (neither).
 type heldOp struct {
 	message *message.Message
@@ -20,20 +12,21 @@ type heldOp struct {
 	token   uint64
 }
 
-// full reports whether the connection should not be read any more.
-func (h *holdback) full() bool { return len(h.ops) >= maxHeldSends || h.bytes >= maxHeldBytes }
+func (op *heldOp) size() int {
+	if op.message == nil {
+		return 0
+	}
+	return op.message.Size()
+}
 
 // perform carries out op, or keeps it while sends are held.
 func (c *conn) perform(op heldOp) {
-	if c.held.on {
-		c.held.ops = append(c.held.ops, op)
-		if op.message != nil {
-			c.held.bytes += op.message.Size()
-		}
+	if c.held.On {
+		c.held.Keep(op, op.size())
 		return
 	}
-	c.held.on = c.performNow(op)
-	if c.held.on {
+	c.held.On = c.performNow(op)
+	if c.held.On {
 		c.log.Debug("sends are held")
 	}
 }
@@ -60,22 +53,7 @@ func (c *conn) resumeSends() {
 	if c.session == nil {
 		return
 	}
-	h := &c.held
-	h.on = false
-	done := 0
-	for done < len(h.ops) && !h.on {
-		op := h.ops[done]
-		if op.message != nil {
-			h.bytes -= op.message.Size()
-		}
-		h.ops[done] = heldOp{}
-		done++
-		h.on = c.performNow(op)
-	}
-	h.ops = h.ops[:copy(h.ops, h.ops[done:])]
-	if len(h.ops) == 0 {
-		h.ops = nil
-	}
+	c.held.Resume(c.performNow)
 	c.mu.Lock()
 	c.makeRoom()
 	c.mu.Unlock()
@@ -84,8 +62,5 @@ func (c *conn) resumeSends() {
 // flushHeld publishes what is held, whatever the broker asked for: the client
 // has gone and there will be no more.
 func (c *conn) flushHeld() {
-	for _, op := range c.held.ops {
-		c.performNow(op)
-	}
-	c.held = holdback{}
+	c.held.Flush(c.performNow)
 }

@@ -162,7 +162,7 @@ func (c *conn) process() error {
 // sends, receipts that the broker has not completed, replies that the client
 // does not read.
 func (c *conn) waitForRoom() error {
-	for c.pressure.Load() || c.held.full() {
+	for c.pressure.Load() || c.held.Full(maxHeldSends, maxHeldBytes) {
 		c.waiting.Store(true)
 		c.turn.Unlock()
 		err := c.awaitRoom()
