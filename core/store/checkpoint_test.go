@@ -125,8 +125,9 @@ func TestReplayOfALongLogWritesCheckpoints(t *testing.T) {
 	if s := r.Stats(); s.Checkpoints < 3 {
 		t.Fatalf("%d checkpoints", s.Checkpoints)
 	}
-	if at, err := r.log.BoundaryAt(r.pages.Mark().Index); err != nil || at.Index != r.pages.Mark().Index {
-		t.Fatalf("checkpoint at %d, which is not a frame's end: %v, %v", r.pages.Mark().Index, at, err)
+	mark := r.pages.Mark() // once: a checkpoint in the background may move it
+	if at, err := r.log.BoundaryAt(mark.Index); err != nil || at.Index != mark.Index {
+		t.Fatalf("checkpoint at %d, which is not a frame's end: %v, %v", mark.Index, at, err)
 	}
 }
 
