@@ -19,9 +19,12 @@ type rig struct {
 	gaps   map[string][]time.Duration
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigOf(t, Shape{}) }
+
+func newRigOf(t *testing.T, shape Shape) *rig {
 	t.Helper()
-	g, err := New(program, t.TempDir(), 2*time.Second)
+	shape.Program, shape.Dir, shape.Lease = program, t.TempDir(), 2*time.Second
+	g, err := New(shape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,16 +45,6 @@ func newRig(t *testing.T) *rig {
 	r.load = StartLoad(t.Context(), g)
 	r.goesOn("start")
 	return r
-}
-
-func lastLines(s string, n int) string {
-	at := len(s)
-	for ; at > 0 && n > 0; at-- {
-		if s[at-1] == '\n' {
-			n--
-		}
-	}
-	return s[at:]
 }
 
 func (r *rig) ok(err error) {
@@ -89,12 +82,32 @@ func (r *rig) finish() {
 	verdict, err := r.load.Stop(ctx)
 	if verdict != nil {
 		r.t.Log(verdict)
+		r.t.Logf("%d lost, %d unexpected, %d after their acknowledgement's receipt, %d out of order", len(verdict.Lost), len(verdict.Unexpected), len(verdict.AfterReceipt), len(verdict.Reordered))
 	}
+	r.oneMasterAnEpoch()
 	for after, gaps := range r.gaps {
 		slices.Sort(gaps)
 		r.t.Logf("no confirmations around %s: median %v, longest %v, of %d", after, gaps[len(gaps)/2].Round(time.Millisecond), gaps[len(gaps)-1].Round(time.Millisecond), len(gaps))
 	}
 	r.ok(err)
+}
+
+// oneMasterAnEpoch holds what all nodes said in all their lives against that.
+func (r *rig) oneMasterAnEpoch() {
+	r.t.Helper()
+	masters, err := r.Group.Masters()
+	r.ok(err)
+	for epoch, nodes := range masters {
+		if len(nodes) != 1 {
+			r.t.Errorf("epoch %d had the masters %v", epoch, nodes)
+		}
+	}
+	for epoch, name := range r.epochs {
+		if !slices.Contains(masters[epoch], name) {
+			r.t.Errorf("%s was seen as the master of epoch %d, and the nodes say %v", name, epoch, masters[epoch])
+		}
+	}
+	r.t.Logf("%d epochs had a master, each had one", len(masters))
 }
 
 // breakOnce does one thing to the master and mends it.
@@ -138,6 +151,16 @@ func (r *rig) breakOnce(what string) {
 	}
 	r.ok(r.Start(r.t.Context()))
 	r.ok(r.Whole(r.t.Context(), time.Minute))
+	r.scriptsGoOn()
+}
+
+// scriptsGoOn waits until each application gets receipts again.
+func (r *rig) scriptsGoOn() {
+	r.t.Helper()
+	for _, s := range r.load.scripts {
+		before := s.Events.Load()
+		r.ok(harness.Until(r.t.Context(), time.Minute, "an application gets on", func() bool { return s.Events.Load() > before }))
+	}
 }
 
 func TestNothingConfirmedIsLostWhenMastersEnd(t *testing.T) {

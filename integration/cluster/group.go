@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,20 @@ import (
 	"github.com/entrepot-mq/entrepot/integration/harness"
 )
 
+// Shape is what a group is made of.
+type Shape struct {
+	Program  harness.Program
+	Dir      string        // of all nodes' data
+	Lease    time.Duration // of the master
+	Etcd     string        // host:port of an etcd elsewhere; "" runs one inside the nodes
+	Settings []string      // key=value, of each node
+}
+
 // Group is several nodes of one broker.
 type Group struct {
 	Nodes []*Node
 	Links []*Link // for replication, in each direction
+	Etcd  []*Link // of each node to an etcd elsewhere
 	Lease time.Duration
 }
 
@@ -33,6 +44,7 @@ type Node struct {
 	options harness.Options
 	mu      sync.Mutex
 	broker  *harness.Broker
+	logs    []string // of former lives
 }
 
 // Status is what a node says of itself.
@@ -50,14 +62,14 @@ type Copy struct {
 	InSync bool   `json:"inSync"`
 }
 
-// New makes a group of three below dir; nothing is started.
-func New(program harness.Program, dir string, lease time.Duration, settings ...string) (*Group, error) {
+// New makes a group of three; nothing is started.
+func New(shape Shape) (*Group, error) {
 	names := []string{"a", "b", "c"}
 	free, err := freeAddresses(4 * len(names))
 	if err != nil {
 		return nil, err
 	}
-	secret := filepath.Join(dir, "group.secret")
+	secret := filepath.Join(shape.Dir, "group.secret")
 	if err := os.WriteFile(secret, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
 		return nil, err
 	}
@@ -65,7 +77,7 @@ func New(program harness.Program, dir string, lease time.Duration, settings ...s
 	for i, n := range names {
 		members = append(members, n+"="+free[4*i+1])
 	}
-	g := &Group{Lease: lease}
+	g := &Group{Lease: shape.Lease}
 	for i, n := range names {
 		var nodes []string // as this one reaches them
 		for j, to := range names {
@@ -82,12 +94,21 @@ func New(program harness.Program, dir string, lease time.Duration, settings ...s
 		}
 		own := append([]string{
 			"brokerName=group", "cluster.mode=replicated", "cluster.node=" + n, "cluster.nodes=" + strings.Join(nodes, " "),
-			"cluster.etcd.members=" + strings.Join(members, " "), "cluster.etcd.client=" + free[4*i+2], "cluster.lease=" + lease.String(),
-			"cluster.secretFile=" + secret,
+			"cluster.lease=" + shape.Lease.String(), "cluster.secretFile=" + secret,
 			"store.segmentSize=8MiB", "log.level=info",
-		}, settings...)
+		}, shape.Settings...)
+		if shape.Etcd == "" {
+			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[4*i+2])
+		} else {
+			link, err := newLink(n, "etcd", shape.Etcd)
+			if err != nil {
+				return nil, err
+			}
+			g.Etcd = append(g.Etcd, link)
+			own = append(own, "cluster.etcd.endpoints=http://"+link.Address)
+		}
 		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: free[4*i+3], options: harness.Options{
-			Program: program, Dir: filepath.Join(dir, n), Listen: []string{"stomp://" + free[4*i+3]}, Settings: own, Ready: 60 * time.Second,
+			Program: shape.Program, Dir: filepath.Join(shape.Dir, n), Listen: []string{"stomp://" + free[4*i+3]}, Settings: own, Ready: 60 * time.Second,
 		}})
 	}
 	return g, nil
@@ -129,16 +150,26 @@ func (g *Group) Cut(node string, sends, receives bool) {
 	}
 }
 
+// CutEtcd swallows what goes between nodes and an etcd elsewhere; without names
+// that of all nodes.
+func (g *Group) CutEtcd(nodes ...string) {
+	for _, l := range g.Etcd {
+		if len(nodes) == 0 || slices.Contains(nodes, l.From) {
+			l.Cut(true, true)
+		}
+	}
+}
+
 // Mend ends all cuts.
 func (g *Group) Mend() {
-	for _, l := range g.Links {
+	for _, l := range slices.Concat(g.Links, g.Etcd) {
 		l.Mend()
 	}
 }
 
 // Close kills all nodes.
 func (g *Group) Close() {
-	for _, l := range g.Links {
+	for _, l := range slices.Concat(g.Links, g.Etcd) {
 		l.Close()
 	}
 	for _, n := range g.Nodes {
@@ -163,6 +194,9 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.broker != nil {
+		n.logs = append(n.logs, n.broker.Log())
+	}
 	n.broker = b
 	return nil
 }
@@ -227,6 +261,32 @@ func (g *Group) Whole(ctx context.Context, timeout time.Duration) error {
 		}
 		return false
 	})
+}
+
+// Masters tells from the logs of all lives which nodes were masters, by epoch.
+func (g *Group) Masters() (map[uint64][]string, error) {
+	masters := map[uint64][]string{}
+	for _, n := range g.Nodes {
+		n.mu.Lock()
+		logs := slices.Clone(n.logs)
+		if n.broker != nil {
+			logs = append(logs, n.broker.Log())
+		}
+		n.mu.Unlock()
+		for line := range strings.Lines(strings.Join(logs, "\n")) {
+			if !strings.Contains(line, `"this node is the master"`) {
+				continue
+			}
+			var said struct {
+				Epoch uint64 `json:"epoch"`
+			}
+			if err := json.Unmarshal([]byte(line), &said); err != nil || said.Epoch == 0 {
+				return nil, fmt.Errorf("%s wrote %q: %w", n.Name, line, err)
+			}
+			masters[said.Epoch] = append(masters[said.Epoch], n.Name)
+		}
+	}
+	return masters, nil
 }
 
 // KillBroker kills the broker's process and leaves its guardian alive, which

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,11 +22,12 @@ const patience = 2 * time.Second
 type Load struct {
 	History *faults.History
 
-	group *Group
-	conns atomic.Int64
-	run   sync.WaitGroup
-	end   context.CancelFunc
-	sent  atomic.Int64 // confirmed
+	group   *Group
+	conns   atomic.Int64
+	run     sync.WaitGroup
+	end     context.CancelFunc
+	sent    atomic.Int64 // confirmed
+	scripts []*Script
 
 	mu      sync.Mutex
 	last    time.Time     // of a confirmation
@@ -54,8 +56,17 @@ func (l *Load) Confirmed() int64 { return l.sent.Load() }
 func (l *Load) Stop(ctx context.Context) (*faults.Verdict, error) {
 	l.end()
 	l.run.Wait()
+	used := slices.Clone(queues)
+	for _, s := range l.scripts {
+		if err := s.Stop(); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(used, s.queue) {
+			used = append(used, s.queue)
+		}
+	}
 	var drains sync.WaitGroup
-	for i, q := range queues {
+	for i, q := range used {
 		drains.Go(func() { l.consume(ctx, q, i, 2*time.Second) })
 	}
 	drains.Wait()

@@ -21,8 +21,20 @@ func many(t *testing.T, n int) int {
 	return max(1, n*percent/100)
 }
 
-func TestNothingConfirmedIsLostWhenTheMasterIsKilledFiftyTimes(t *testing.T) {
+// newWorld is a rig with an application that uses stomp.py beside the load.
+func newWorld(t *testing.T) *rig {
+	t.Helper()
 	r := newRig(t)
+	var all []string
+	for _, n := range r.Nodes {
+		all = append(all, n.Stomp)
+	}
+	r.application("py", all...)
+	return r
+}
+
+func TestNothingConfirmedIsLostWhenTheMasterIsKilledFiftyTimes(t *testing.T) {
+	r := newWorld(t)
 	for range many(t, 50) {
 		r.breakOnce("kill -9 of the broker")
 	}
@@ -30,7 +42,7 @@ func TestNothingConfirmedIsLostWhenTheMasterIsKilledFiftyTimes(t *testing.T) {
 }
 
 func TestNothingConfirmedIsLostWhenTheMasterIsPausedTwentyTimes(t *testing.T) {
-	r := newRig(t)
+	r := newWorld(t)
 	for range many(t, 20) {
 		r.breakOnce("a pause longer than the lease")
 	}
@@ -38,7 +50,7 @@ func TestNothingConfirmedIsLostWhenTheMasterIsPausedTwentyTimes(t *testing.T) {
 }
 
 func TestNothingConfirmedIsLostWhenNodesDieAndAllDie(t *testing.T) {
-	r := newRig(t)
+	r := newWorld(t)
 	for range many(t, 10) {
 		r.breakOnce("the death of the node")
 		r.breakOnce("kill -9 of all")
@@ -47,7 +59,7 @@ func TestNothingConfirmedIsLostWhenNodesDieAndAllDie(t *testing.T) {
 }
 
 func TestNothingConfirmedIsLostWhenLinksAreCutTwentyTimes(t *testing.T) {
-	r := newRig(t)
+	r := newWorld(t)
 	for range many(t, 7) {
 		r.breakOnce("a master that is not heard")
 		r.breakOnce("a master that hears nobody")

@@ -1,10 +1,13 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Kind is what happened.
@@ -72,13 +75,21 @@ func (e Event) String() string {
 // History is what all clients did and saw, in one order that agrees with every
 // client's own. Its methods may be called by many goroutines.
 type History struct {
+	start time.Time
+	clock time.Duration // of all processes, at the start
+
 	mu     sync.Mutex
-	start  time.Time
 	events []Event
 }
 
 // NewHistory starts a history.
-func NewHistory() *History { return &History{start: time.Now()} }
+func NewHistory() *History {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(fmt.Sprintf("faults: no monotonic clock: %v", err))
+	}
+	return &History{start: time.Now(), clock: time.Duration(t.Nano())}
+}
 
 // Add appends an event; it happens now.
 func (h *History) Add(e Event) {
@@ -88,9 +99,20 @@ func (h *History) Add(e Event) {
 	h.mu.Unlock()
 }
 
-// Events returns what was added. The caller must not change it.
+// AddAt appends an event that another process saw, at a reading of the clock
+// that the machine's processes have in common (CLOCK_MONOTONIC).
+func (h *History) AddAt(e Event, clock time.Duration) {
+	h.mu.Lock()
+	e.At = clock - h.clock
+	h.events = append(h.events, e)
+	h.mu.Unlock()
+}
+
+// Events returns what was added, in the order in which it happened. The caller
+// must not change it.
 func (h *History) Events() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	slices.SortStableFunc(h.events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
 	return slices.Clip(h.events)
 }
