@@ -22,8 +22,12 @@ import (
 )
 
 // moveLeadPeriod is how often a master looks whether etcd's own leader is on
-// its node.
-const moveLeadPeriod = 5 * time.Second
+// its node, which costs nothing; moveLeadAgain is how long it lets etcd be when
+// moving it failed.
+const (
+	moveLeadPeriod = 200 * time.Millisecond
+	moveLeadAgain  = 5 * time.Second
+)
 
 // coordination is where a replicated group agrees on its configuration: an etcd
 // inside the nodes, or one that is there already.
@@ -188,17 +192,21 @@ func dialOptions(c *config.Etcd, log *slog.Logger) (etcd.DialOptions, error) {
 	return o, nil
 }
 
-// moveLead gives etcd's own lead to another node than the master's.
-func (s *coordination) moveLead(ctx context.Context) {
+// keepLeadAway keeps etcd's own lead off the master's node until ctx ends.
+func (s *coordination) keepLeadAway(ctx context.Context) {
 	if s.member == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, moveLeadPeriod)
-	defer cancel()
-	if moved, err := s.member.HandOverLead(ctx); err != nil {
-		s.log.Debug("etcd's lead stays on the master's node", "error", err)
-	} else if moved {
-		s.log.Debug("etcd's lead has moved off the master's node")
+	for wait := time.Duration(0); ctx.Err() == nil; pauseFor(ctx, wait) {
+		wait = moveLeadPeriod
+		moved, err := s.member.HandOverLead(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.log.Debug("etcd's lead stays on the master's node", "error", err)
+			wait = moveLeadAgain
+		case moved:
+			s.log.Info("etcd's lead has moved off the master's node")
+		}
 	}
 }
 

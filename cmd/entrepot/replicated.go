@@ -232,21 +232,17 @@ func (x *replicated) self(ctx context.Context, r *replication.Replica) masterInf
 // lead serves until this node isn't the master any more. A node that is to end
 // hands over first.
 func (x *replicated) lead(ctx context.Context, r *replication.Replica) {
-	leave := time.NewTicker(moveLeadPeriod)
-	defer leave.Stop()
-	x.store.moveLead(ctx)
-	for {
-		select {
-		case <-leave.C:
-			x.store.moveLead(ctx)
-		case <-r.Done():
-			return
-		case <-ctx.Done():
-			x.g.takeRole(roleStopping, masterInfo{}, nil)
-			if err := x.handOver(context.WithoutCancel(ctx), r); err != nil {
-				x.g.n.log.Info("no other node takes over", "reason", err)
-			}
-			return
+	leading, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { x.store.keepLeadAway(leading) })
+	defer beside.Wait()
+	defer stop()
+	select {
+	case <-r.Done():
+	case <-ctx.Done():
+		x.g.takeRole(roleStopping, masterInfo{}, nil)
+		if err := x.handOver(context.WithoutCancel(ctx), r); err != nil {
+			x.g.n.log.Info("no other node takes over", "reason", err)
 		}
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/entrepot-mq/entrepot/election/etcd/embedded"
 )
 
 // replicas starts three nodes of a replicated group, with the etcd inside them.
@@ -106,6 +109,15 @@ func others(nodes map[string]*node, but string) (out []*node) {
 	return out
 }
 
+// etcdLeadsElsewhere waits until etcd's own lead is off the master's node.
+func etcdLeadsElsewhere(t *testing.T, master *node) {
+	t.Helper()
+	until(t, "etcd's lead is off the master's node", func() bool {
+		m := master.group.kind.(*replicated).store.member
+		return !m.Leads() && slices.ContainsFunc(m.Members(), func(m embedded.Member) bool { return m.Leader })
+	})
+}
+
 func TestThreeReplicasServeFromAnyNodeAndSurviveTheMastersEnd(t *testing.T) {
 	nodes := replicas(t)
 	first := masterAmong(t, nodes)
@@ -136,11 +148,13 @@ func TestThreeReplicasServeFromAnyNodeAndSurviveTheMastersEnd(t *testing.T) {
 	if r := run("remove", first, "--yes"); r.code != exitConflict {
 		t.Errorf("removing the master: %d %s%s", r.code, r.out, r.err)
 	}
+	etcdLeadsElsewhere(t, nodes[first])
 	stopNow(t, nodes[first])
 	second := masterAmong(t, nodes)
 	if second == first {
 		t.Fatal("a node that has ended is the master")
 	}
+	etcdLeadsElsewhere(t, nodes[second])
 	receive(t, stompAt(t, others(nodes, second)[0]), "/queue/q", "2")
 }
 

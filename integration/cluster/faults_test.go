@@ -19,9 +19,17 @@ type rig struct {
 	gaps   map[string][]time.Duration
 }
 
-func newRig(t *testing.T) *rig { return newRigOf(t, Shape{}) }
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	return newRigOf(t, Shape{})
+}
 
 func newRigOf(t *testing.T, shape Shape) *rig {
+	t.Helper()
+	return newRigWith(t, shape, StartLoad)
+}
+
+func newRigWith(t *testing.T, shape Shape, start func(context.Context, *Group) *Load) *rig {
 	t.Helper()
 	shape.Program, shape.Dir, shape.Lease = program, t.TempDir(), 2*time.Second
 	g, err := New(shape)
@@ -42,7 +50,7 @@ func newRigOf(t *testing.T, shape Shape) *rig {
 	r.ok(g.Start(t.Context()))
 	r.master()
 	r.ok(g.Whole(t.Context(), time.Minute))
-	r.load = StartLoad(t.Context(), g)
+	r.load = start(t.Context(), g)
 	r.goesOn("start")
 	return r
 }

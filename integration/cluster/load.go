@@ -39,13 +39,18 @@ var queues = []string{"one", "two"}
 
 // StartLoad starts the clients.
 func StartLoad(ctx context.Context, g *Group) *Load {
-	l := &Load{History: faults.NewHistory(), group: g}
-	ctx, l.end = context.WithCancel(ctx)
+	l, ctx := newLoad(ctx, g)
 	for i, q := range queues {
 		l.run.Go(func() { l.produce(ctx, q, i) })
 		l.run.Go(func() { l.consume(ctx, q, i+1, 0) })
 	}
 	return l
+}
+
+func newLoad(ctx context.Context, g *Group) (*Load, context.Context) {
+	l := &Load{History: faults.NewHistory(), group: g}
+	ctx, l.end = context.WithCancel(ctx)
+	return l, ctx
 }
 
 // Confirmed is how many sends were confirmed.
@@ -135,11 +140,8 @@ func (l *Load) produce(ctx context.Context, queue string, at int) {
 }
 
 func (c *connection) send(v faults.Value) error {
-	f := wire.New("SEND", "destination", "/queue/"+c.place, "persistent", "true", "receipt", v.String(),
-		"producer", v.Producer, "count", strconv.Itoa(v.Count))
-	f.Body = body(v)
 	c.note(faults.SendInvoked, v, nil)
-	if err := c.Send(f); err != nil {
+	if err := c.Send(message(c.place, v)); err != nil {
 		return err
 	}
 	got, err := c.Expect("RECEIPT", patience)
@@ -149,9 +151,7 @@ func (c *connection) send(v faults.Value) error {
 	if got.Headers["receipt-id"] != v.String() {
 		return fmt.Errorf("the receipt for %s is %s", v, got)
 	}
-	c.note(faults.SendConfirmed, v, nil)
-	c.load.sent.Add(1)
-	c.load.confirmed(time.Now())
+	c.confirmed(v)
 	return nil
 }
 

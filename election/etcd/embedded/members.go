@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"time"
 
@@ -167,27 +168,50 @@ func (s *Server) Remove(ctx context.Context, node string) error {
 	return nil
 }
 
+// Leads reports whether this member is etcd's leader. It asks nobody.
+func (s *Server) Leads() bool {
+	return uint64(s.etcd.Server.Leader()) == uint64(s.etcd.Server.MemberID())
+}
+
 // HandOverLead gives etcd's own leadership to another member if this one has
-// it: the broker that is master calls it now and then, so that the death of its
-// machine isn't the death of etcd's leader too, which would add an election of
-// etcd to the failover. It reports whether something changed.
+// it: the broker that is master calls it whenever Leads says so, so that the death
+// of its machine isn't the death of etcd's leader too, which would add an election
+// of etcd to the failover. It reports whether something changed.
 func (s *Server) HandOverLead(ctx context.Context) (bool, error) {
-	self := uint64(s.etcd.Server.MemberID())
-	if uint64(s.etcd.Server.Leader()) != self {
+	if !s.Leads() {
 		return false, nil
 	}
+	self := uint64(s.etcd.Server.MemberID())
 	var errs []error
 	for _, m := range s.Members() {
 		if m.ID == self || m.Learner || m.Node == "" {
 			continue
 		}
-		try, cancel := context.WithTimeout(ctx, 3*s.etcd.Server.Cfg.ElectionTimeout())
-		err := s.etcd.Server.MoveLeader(try, self, m.ID)
-		cancel()
+		err := listens(ctx, m.Peer)
+		if err == nil {
+			try, cancel := context.WithTimeout(ctx, s.etcd.Server.Cfg.ElectionTimeout())
+			err = s.etcd.Server.MoveLeader(try, self, m.ID)
+			cancel()
+		}
 		if err == nil {
 			return true, nil
 		}
 		errs = append(errs, fmt.Errorf("give etcd's lead to %q: %w", m.Node, err))
 	}
 	return false, errors.Join(errs...)
+}
+
+// dialTimeout bounds the look at whether a member is there.
+const dialTimeout = 250 * time.Millisecond
+
+// listens looks whether a member is there at all: while etcd's lead is on its way
+// to one that isn't nothing can be written.
+func listens(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
