@@ -5,7 +5,7 @@
 // libraries' repositories, or from where an environment variable says (a path
 // or an address that git understands), always at the commit that is named here.
 //
-//	STOMPPY_SUITE=~/src/stomp.py STOMPJS_SUITE=~/src/stompjs make suites
+//	STOMPPY_SUITE=~/src/stomp.py STOMPJS_SUITE=~/src/stompjs PAHO_SUITE=~/src/paho.mqtt.testing make suites
 //
 // stomp.py's tests use the fixed ports 61613 (the broker's) and 60000 (a stub's).
 package suites
