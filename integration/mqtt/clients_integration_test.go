@@ -80,10 +80,18 @@ func TestMQTTJS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const all = 17
 	b := startBroker(t, t.TempDir())
-	for _, u := range []string{"mqtt://" + b.Addr("mqtt"), "ws://" + b.Addr("ws") + "/"} {
-		t.Run(u[:4], func(t *testing.T) { features(t, 17, dir, node, "features.mjs", u) })
-	}
+	ws := "ws://" + b.Addr("ws") + "/"
+	t.Run("Node over TCP", func(t *testing.T) { features(t, all, dir, node, "node.mjs", "mqtt://"+b.Addr("mqtt")) })
+	t.Run("Node over WebSocket", func(t *testing.T) { features(t, all, dir, node, "node.mjs", ws) })
+	t.Run("Chromium over WebSocket", func(t *testing.T) {
+		chromium, err := harness.Tool(t.Context(), "chromium", "chromium")
+		if err != nil {
+			t.Fatal(err)
+		}
+		features(t, all, dir, node, "browser.mjs", chromium, ws)
+	})
 }
 
 func TestMosquittoClients(t *testing.T) {

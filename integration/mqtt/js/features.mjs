@@ -1,10 +1,9 @@
-// Exercises a broker with MQTT.js. usage: node features.mjs URL
-// Prints a line for each feature: "ok NAME", or what went wrong.
+// Exercises a broker with MQTT.js, in Node and in a page.
 
-import mqtt from 'mqtt';
+const wait = 30_000;
 
-const url = process.argv[2];
-const wait = 10_000;
+let mqtt; // the library
+let url; // the broker's
 
 // open connects a client whose messages wait in a list.
 async function open(version, options = {}) {
@@ -31,6 +30,9 @@ async function open(version, options = {}) {
   };
   return client;
 }
+
+// bytes makes what Node and the library's own polyfill take for a Buffer.
+const bytes = (text) => (globalThis.Buffer ? Buffer.from(text) : new TextEncoder().encode(text));
 
 function same(got, want) {
   if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(`got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);
@@ -78,7 +80,7 @@ const features = {
   async will(v) {
     const s = await open(v);
     await s.subscribeAsync('js/will', { qos: 1 });
-    const w = await open(v, { will: { topic: 'js/will', payload: Buffer.from('gone'), qos: 1 } });
+    const w = await open(v, { will: { topic: 'js/will', payload: 'gone', qos: 1 } });
     w.stream.destroy();
     same((await s.receive()).body, 'gone');
     await s.endAsync();
@@ -100,7 +102,7 @@ const only5 = {
     const s = await open(5);
     const p = await open(5);
     await s.subscribeAsync('js/props', { qos: 1, properties: { subscriptionIdentifier: 7 } });
-    const properties = { contentType: 'text/plain', responseTopic: 're/ply', correlationData: Buffer.from('c'), userProperties: { k: ['1', '2'] } };
+    const properties = { contentType: 'text/plain', responseTopic: 're/ply', correlationData: bytes('c'), userProperties: { k: ['1', '2'] } };
     await p.publishAsync('js/props', 'x', { qos: 1, properties });
     const got = (await s.receive()).properties;
     same([got.contentType, got.responseTopic, `${got.correlationData}`, got.userProperties, got.subscriptionIdentifier],
@@ -122,17 +124,21 @@ const only5 = {
   },
 };
 
-async function run(name, feature) {
+async function one(name, feature, report) {
   try {
     await feature();
-    console.log(`ok ${name}`);
+    report(`ok ${name}`);
   } catch (e) {
-    console.log(`${name}: ${e.message}`);
+    report(`${name}: ${e.message}`);
   }
 }
 
-for (const v of [3, 4, 5]) {
-  for (const [name, feature] of Object.entries(features)) await run(`${name} ${v}`, () => feature(v));
+// run reports a line for each feature: "ok NAME", or what went wrong.
+export async function run(library, address, report) {
+  mqtt = library;
+  url = address;
+  for (const v of [3, 4, 5]) {
+    for (const [name, feature] of Object.entries(features)) await one(`${name} ${v}`, () => feature(v), report);
+  }
+  for (const [name, feature] of Object.entries(only5)) await one(name, feature, report);
 }
-for (const [name, feature] of Object.entries(only5)) await run(name, feature);
-process.exit(0);
