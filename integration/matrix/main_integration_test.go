@@ -3,12 +3,25 @@
 package matrix
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/integration/harness"
 )
 
-var program harness.Program
+var (
+	program harness.Program
+	javaDir string // of compiled classes
+)
 
-func TestMain(m *testing.M) { os.Exit(harness.Run(m, &program)) }
+func TestMain(m *testing.M) {
+	var err error
+	if javaDir, err = os.MkdirTemp("", "entrepot-matrix-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := harness.Run(m, &program)
+	_ = os.RemoveAll(javaDir)
+	os.Exit(code)
+}
