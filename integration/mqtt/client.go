@@ -23,6 +23,10 @@ const (
 	suback    = 0x90
 )
 
+// unavailable is the return code of a CONNACK of a node that isn't, or will
+// soon not be, the master.
+const unavailable = 3
+
 // patience is the longest that a client waits for a broker that lives.
 const patience = 30 * time.Second
 
@@ -36,8 +40,10 @@ type Client struct {
 	Confirmed func(*Message)
 	// Received is told each message, of QoS 2 once for each identifier.
 	Received func(topic, body string, qos byte)
-	Window   int // publishes without confirmation
-	Filter   string
+	// Subscribed, which may be nil, is told each time the broker has taken Filter.
+	Subscribed func()
+	Window     int // publishes without confirmation
+	Filter     string
 
 	next     uint16
 	unsent   []*outgoing         // published and not confirmed, in their order
@@ -109,6 +115,8 @@ func (c *Client) connect(ctx context.Context, addr string) error {
 	first, answer, err := c.read()
 	switch {
 	case err != nil:
+	case first == connack && len(answer) == 2 && answer[1] == unavailable:
+		err = errors.New("the node serves nobody now")
 	case first != connack || len(answer) != 2 || answer[1] != 0:
 		err = fmt.Errorf("%w: CONNECT was answered with %x %x", errProtocol, first, answer)
 	case answer[0] == 0: // a new session: what was received belongs to an old one
@@ -192,6 +200,9 @@ func (c *Client) step() error {
 		delete(c.received, id)
 		return c.write(pubcomp, body)
 	case suback:
+		if c.Subscribed != nil {
+			c.Subscribed()
+		}
 	default:
 		return fmt.Errorf("%w: a packet %x", errProtocol, first)
 	}

@@ -23,6 +23,8 @@ type conn struct {
 	messages protocols.MessageWriter // nil on a byte stream
 	log      *slog.Logger
 	set      *settings
+	// elsewhere is where the client is to go (host:port), "" if it is served.
+	elsewhere string
 
 	// Guarded by turn: the reader's, and for a moment that of the goroutine
 	// that goes on with held sends. What CONNECT sets is set before anything

@@ -18,6 +18,9 @@ func (c *conn) connect(p packet) error {
 	if err := c.settle5(&k); err != nil {
 		return err
 	}
+	if c.elsewhere != "" {
+		return redirected(c.elsewhere)
+	}
 	return c.open(&k)
 }
 

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testWait is how long a test waits for what must happen.
-const testWait = 10 * time.Second
+const testWait = 30 * time.Second
 
 // rig is a broker with a frontend.
 type rig struct {
@@ -36,6 +36,8 @@ type rig struct {
 	log     *slog.Logger
 	ids     uint64
 	ends    []func()
+
+	elsewhere string // where clients are sent
 }
 
 func newRig(tb testing.TB, values protocols.Values) *rig {
@@ -112,6 +114,10 @@ func (r *rig) dial() *client {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if r.elsewhere != "" {
+			r.front.Redirect(nc, r.elsewhere)
+			return
+		}
 		r.front.Serve(nc)
 	}()
 	r.ends = append(r.ends, func() {
