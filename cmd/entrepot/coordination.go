@@ -197,8 +197,8 @@ func (s *coordination) keepLeadAway(ctx context.Context) {
 	if s.member == nil {
 		return
 	}
-	for wait := time.Duration(0); ctx.Err() == nil; pauseFor(ctx, wait) {
-		wait = moveLeadPeriod
+	for ctx.Err() == nil {
+		wait := moveLeadPeriod
 		moved, err := s.member.HandOverLead(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -207,6 +207,7 @@ func (s *coordination) keepLeadAway(ctx context.Context) {
 		case moved:
 			s.log.Info("etcd's lead has moved off the master's node")
 		}
+		pauseFor(ctx, wait)
 	}
 }
 

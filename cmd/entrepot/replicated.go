@@ -36,6 +36,10 @@ type replicated struct {
 
 	mu      sync.Mutex
 	replica *replication.Replica // nil between two lives
+
+	turn  sync.Mutex // over the listeners: who sends clients where
+	leads bool       // clients are this node's, or nobody's for the moment
+	seen  masterInfo // the last that the group's configuration named
 }
 
 func newReplicated(ctx context.Context, g *group, client map[string]string) (*replicated, error) {
@@ -94,6 +98,11 @@ func (x *replicated) set(r *replication.Replica) {
 // run implements groupKind: a life after the other. A node that led begins anew
 // as a follower.
 func (x *replicated) run(ctx context.Context) {
+	looking, stop := context.WithCancel(ctx)
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	defer stop()
+	looks.Go(func() { x.look(looking) })
 	var last replication.Outcome
 	for ctx.Err() == nil {
 		outcome, err := x.life(ctx, last)
@@ -143,6 +152,7 @@ func (x *replicated) life(ctx context.Context, last replication.Outcome) (_ repl
 	x.set(r)
 	if x.follow(ctx, r) {
 		began := time.Now()
+		x.setLeads(true)
 		err := b.Lead()
 		if err == nil {
 			err = x.g.admit(ctx, frontends)
@@ -174,19 +184,40 @@ func (x *replicated) open(ctx context.Context, b *broker.Broker, o replication.O
 	return r, nil
 }
 
-// follow keeps the listeners leading to the master until this node is it; false
-// means that this life is over.
+// look keeps the listeners leading to the master, between two lives too: clients
+// that were cut off are there within milliseconds and want the next one.
+func (x *replicated) look(ctx context.Context) {
+	for s := range x.store.coordinator.Watch(ctx) {
+		m := masterOf(s)
+		if m.Node == x.advertise.Node {
+			m = masterInfo{} // this node, and it can't serve yet, or not any more
+		}
+		x.turn.Lock()
+		x.seen = m
+		if !x.leads {
+			x.g.follow(m)
+		}
+		x.turn.Unlock()
+	}
+}
+
+// setLeads takes the listeners for this node, or gives them back.
+func (x *replicated) setLeads(leads bool) {
+	x.turn.Lock()
+	defer x.turn.Unlock()
+	x.leads = leads
+	if !leads {
+		x.g.follow(x.seen)
+	}
+}
+
+// follow waits until this node is the master; false means that this life is over.
 func (x *replicated) follow(ctx context.Context, r *replication.Replica) bool {
 	look := time.NewTicker(statusPeriod)
 	defer look.Stop()
 	settled := time.After(electionPatience)
 	for {
-		m := masterOf(r.Status().State)
-		if m.Node == x.advertise.Node {
-			m = masterInfo{} // this node, and it can't serve yet
-		}
-		x.g.follow(m)
-		if m.Node != "" {
+		if m := masterOf(r.Status().State); m.Node != "" && m.Node != x.advertise.Node {
 			x.g.decide()
 		}
 		select {
@@ -254,13 +285,13 @@ func (x *replicated) end(ctx context.Context, r *replication.Replica, b *broker.
 		x.g.takeRole(roleStopping, masterInfo{}, nil)
 		x.g.dismiss(context.WithoutCancel(ctx))
 	}
+	x.setLeads(false)
 	x.set(nil)
 	r.Close()
 	outcome := r.Outcome()
 	b.StepDown(outcome.Reason)
 	err := x.closeStore(ctx)
 	if led {
-		x.g.takeRole(roleStandby, masterInfo{}, nil)
 		x.g.n.log.Info("this node isn't the master any more", "role", roleStandby, "reason", outcome.Reason)
 	}
 	if outcome.Failed {

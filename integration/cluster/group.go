@@ -232,16 +232,16 @@ func (n *Node) Status(ctx context.Context) (s Status, err error) {
 	return s, json.NewDecoder(answer.Body).Decode(&s)
 }
 
-// Master waits for a node that says that it is the master.
+// Master waits for a node that says that it is the master. Of two, one of which
+// was paused and doesn't know better yet, it is the one of the later epoch.
 func (g *Group) Master(ctx context.Context, timeout time.Duration) (m *Node, epoch uint64, err error) {
 	err = harness.Until(ctx, timeout, "the group has a master", func() bool {
 		for _, n := range g.Nodes {
-			if s, err := n.Status(ctx); err == nil && s.Role == "master" {
+			if s, err := n.Status(ctx); err == nil && s.Role == "master" && s.Epoch > epoch {
 				m, epoch = n, s.Epoch
-				return true
 			}
 		}
-		return false
+		return m != nil
 	})
 	return m, epoch, err
 }

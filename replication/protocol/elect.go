@@ -48,7 +48,7 @@ func (n *Node) maybeCampaign() {
 	switch {
 	case n.role != Follower || n.dead || !n.seen || n.state.ConfigRevision == 0 || n.state.Lock != nil || n.campaign != 0:
 		return
-	case n.now < n.notBefore:
+	case n.now < n.notBefore && !n.preferred: // the master's own word goes before an earlier reason to wait
 		return
 	case !n.has(c, n.self()) && !n.breaks(CampaignInSync):
 		return
