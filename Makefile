@@ -8,6 +8,7 @@ FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
 SEEDS     ?= 1000
 SEED      ?= 0
+FIRST     ?= 1
 ARGS      ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -73,8 +74,8 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: sim
-sim: ## drive simulated groups through faults, SEEDS of them (1000), or SEED alone with its trace
-	go test -count=1 -timeout 0 -v -run '^TestGroupsKeepTheirPromises$$' ./replication/simtest -args -sim.seeds $(SEEDS) -sim.seed $(SEED)
+sim: ## drive simulated groups through faults, SEEDS of them (1000) from FIRST (1) on, or SEED alone with its trace
+	go test -count=1 -timeout 0 -v -run '^TestGroupsKeepTheirPromises$$' ./replication/simtest -args -sim.seeds $(SEEDS) -sim.first $(FIRST) -sim.seed $(SEED)
 
 .PHONY: bench
 bench: ## run the Go benchmarks; "entrepot bench" drives a running broker

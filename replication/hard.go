@@ -25,6 +25,9 @@ const (
 	maxHard   = 1 << 20
 )
 
+// errHardDamaged says that the node's file is not what was written to it.
+var errHardDamaged = errors.New("the node's file is damaged")
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type hardContent struct {
@@ -99,7 +102,7 @@ func readHard(fsys disk.FS, dir string) (c hardContent, ok bool, err error) {
 		return c, false, err
 	}
 	if size < int64(len(hardMagic))+8 || size > maxHard {
-		return c, false, fmt.Errorf("%s has %d bytes: it is damaged", name, size)
+		return c, false, fmt.Errorf("%w: %s has %d bytes", errHardDamaged, name, size)
 	}
 	b := make([]byte, size)
 	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -113,9 +116,9 @@ func parseHard(name string, b []byte) (c hardContent, ok bool, err error) {
 	body := b[:len(b)-4]
 	switch {
 	case string(b[:len(hardMagic)]) != hardMagic || int(binary.LittleEndian.Uint32(b[len(hardMagic):])) != len(body)-head:
-		return c, false, fmt.Errorf("%s is not a node's file, or is damaged", name)
+		return c, false, fmt.Errorf("%w: %s does not begin as one", errHardDamaged, name)
 	case crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]):
-		return c, false, fmt.Errorf("%s is damaged: its checksum is wrong", name)
+		return c, false, fmt.Errorf("%w: the checksum of %s is wrong", errHardDamaged, name)
 	}
 	if err := json.Unmarshal(body[head:], &c); err != nil {
 		return c, false, fmt.Errorf("%s: %w", name, err)

@@ -29,6 +29,8 @@ type Identity struct {
 	// Forgets says that the node's store failed or was found damaged, or is new: it may lack what was acknowledged.
 	Forgets bool
 	Logger  *slog.Logger
+
+	promisesLost error // the node's file is damaged
 }
 
 // Identify finds out who the node is: its incarnation, which grows if it may have forgotten something that it
@@ -45,13 +47,17 @@ func Identify(ctx context.Context, id Identity) (protocol.Hard, election.State, 
 		return protocol.Hard{}, election.State{}, err
 	}
 	c, known, err := readHard(id.FS, id.Dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, errHardDamaged) {
 		return protocol.Hard{}, election.State{}, err
+	}
+	id.promisesLost = err
+	if err != nil {
+		id.Logger.Error("this node doesn't know what it promised: its file is damaged", "error", err)
 	}
 	if known && c.Node != id.Node {
 		return protocol.Hard{}, election.State{}, fmt.Errorf("the data directory %s belongs to node %q, not to %q", id.Dir, c.Node, id.Node)
 	}
-	if !known && hasLog(id.FS, id.Dir) {
+	if !known && id.promisesLost == nil && hasLog(id.FS, id.Dir) {
 		return protocol.Hard{}, election.State{}, fmt.Errorf("the data directory %s belongs to a broker of its own: "+
 			"a node of a group needs an empty one", id.Dir)
 	}
@@ -64,7 +70,7 @@ func Identify(ctx context.Context, id Identity) (protocol.Hard, election.State, 
 		return protocol.Hard{}, state, err
 	}
 	if why := id.forgot(&c, known, floor, hasFloor); why != "" {
-		c.Inc = max(c.Inc, floor.Inc) + 1
+		c.Inc = max(c.Inc, floor.Inc, counted(&state.Config, id.Node)) + 1
 		c.Promised = max(c.Promised, floor.Promised)
 		id.Logger.Warn("this node may have forgotten something: it joins as another incarnation", "reason", why, "incarnation", c.Inc)
 	} else if !known {
@@ -82,15 +88,29 @@ func Identify(ctx context.Context, id Identity) (protocol.Hard, election.State, 
 	return c.Hard, state, err
 }
 
+// counted is the incarnation of node that c counts as in sync, 0 if it counts none.
+func counted(c *election.Configuration, node string) uint64 {
+	for _, m := range c.InSync {
+		if m.Node == node {
+			return m.Inc
+		}
+	}
+	return 0
+}
+
 // forgot returns why the node is another one than the group knows, "" if it is the same.
 func (id *Identity) forgot(c *hardContent, known bool, floor election.Floor, hasFloor bool) string {
 	switch {
+	case id.promisesLost != nil:
+		return "its file of promises is damaged"
 	case !known && hasFloor:
 		return "its disk is empty"
 	case !known:
 		return ""
 	case id.Forgets:
 		return "its store failed"
+	case c.Promised > 0 && !hasLog(id.FS, id.Dir): // set aside, and the process ended before it had another incarnation
+		return "its log is gone"
 	case floor.Inc > c.Inc:
 		return "its disk is older than its last incarnation"
 	case floor.Promised > c.Promised:

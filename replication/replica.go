@@ -20,7 +20,7 @@ type Outcome struct {
 	NotBefore time.Duration // for the next one's Options
 	// Failed says that the store can't be used as it is: the process should end, or at least open it as one that forgot.
 	Failed bool
-	// Rebuild says that the directory contradicts the group's: it must be set aside (SetAside).
+	// Rebuild says that the directory is damaged, or contradicts the group's: it must be set aside (SetAside).
 	Rebuild bool
 	// Installed says that a snapshot waits in the directory: Adopt makes it the store.
 	Installed bool
@@ -190,6 +190,7 @@ func (r *Replica) finish(o Outcome) {
 		return
 	}
 	r.finished = true
+	o.Rebuild = o.Rebuild || o.Failed && Damaged(o.Reason)
 	r.outcome = o
 	r.o.Store.Depose(o.Reason)
 	r.revoke()

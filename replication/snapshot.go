@@ -72,6 +72,9 @@ func (t *transfers) start(to election.Member) {
 	t.mu.Unlock()
 	t.r.wg.Go(func() {
 		err := t.r.sendSnapshot(x, epoch, mark)
+		if Damaged(err) {
+			t.r.o.Store.Fail(err) // no follower would ever get one: another node has to lead
+		}
 		if err != nil && t.r.life.Err() == nil {
 			t.r.o.Logger.Warn("a snapshot was not sent", "to", to.Node, "error", err)
 			select { // not at once again
@@ -332,19 +335,4 @@ func Adopt(dir string) error {
 		return err
 	}
 	return os.RemoveAll(from)
-}
-
-// SetAside moves a store that can't be used as it is out of the way, for people to look at, into a directory beside it that
-// it returns. The node joins anew with nothing, as another incarnation (Identity.Forgets).
-func SetAside(dir string) (string, error) {
-	to := filepath.Join(dir, "quarantine-"+time.Now().UTC().Format("20060102-150405"))
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return "", err
-	}
-	for _, part := range storeParts {
-		if err := os.Rename(filepath.Join(dir, part), filepath.Join(to, part)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return to, err
-		}
-	}
-	return to, syncDir(dir)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/console/api"
@@ -33,6 +34,8 @@ type replicated struct {
 	level     replication.Level
 	advertise election.Hint
 	bind      string
+
+	rebuilds atomic.Uint64 // stores that were set aside
 
 	mu      sync.Mutex
 	replica *replication.Replica // nil between two lives
@@ -123,11 +126,9 @@ func (x *replicated) life(ctx context.Context, last replication.Outcome) (_ repl
 		return last, fmt.Errorf("take over what another node sent: %w", err)
 	}
 	if last.Rebuild {
-		aside, err := replication.SetAside(dir)
-		if err != nil {
-			return last, fmt.Errorf("set the store aside: %w", err)
+		if err := x.setAside(last.Reason); err != nil {
+			return last, err
 		}
-		n.log.Warn("this node's store contradicts the group's: it gets a new copy", "set_aside", aside)
 	}
 	var voters []string
 	for _, p := range n.cfg.Cluster.Peers() {
@@ -141,6 +142,9 @@ func (x *replicated) life(ctx context.Context, last replication.Outcome) (_ repl
 		return last, err
 	}
 	frontends, err := n.openBroker(x.g.configs)
+	if replication.Damaged(err) {
+		return x.damaged(err, &state.Config)
+	}
 	if err != nil {
 		return last, errors.Join(err, x.closeStore(ctx))
 	}
@@ -165,6 +169,27 @@ func (x *replicated) life(ctx context.Context, last replication.Outcome) (_ repl
 		}
 	}
 	return x.end(ctx, r, b)
+}
+
+// damaged has the next life begin with a copy of another node's store, if another node has one.
+func (x *replicated) damaged(err error, c *election.Configuration) (replication.Outcome, error) {
+	if only := replication.MayRebuild(x.advertise.Node, c); only != nil {
+		return replication.Outcome{}, errors.Join(err, only)
+	}
+	return replication.Outcome{Reason: err, Rebuild: true}, nil
+}
+
+// setAside makes place for another node's copy of the store.
+func (x *replicated) setAside(why error) error {
+	log := x.g.n.log.Logger
+	log.Error("this node's store can't be used: it is set aside, and another node's copy takes its place", "reason", why)
+	aside, err := replication.SetAside(x.g.n.cfg.DataDir, log)
+	if err != nil {
+		return fmt.Errorf("set the store aside: %w", err)
+	}
+	x.rebuilds.Add(1)
+	log.Warn("the store was set aside for people to look at", "directory", aside)
+	return nil
 }
 
 // open makes the broker's store a node of the group.
@@ -289,6 +314,13 @@ func (x *replicated) end(ctx context.Context, r *replication.Replica, b *broker.
 	x.set(nil)
 	r.Close()
 	outcome := r.Outcome()
+	if outcome.Rebuild {
+		config := r.Status().State.Config
+		if only := replication.MayRebuild(x.advertise.Node, &config); only != nil {
+			x.g.n.log.Error("this node's store is damaged", "error", only)
+			outcome.Rebuild = false
+		}
+	}
 	b.StepDown(outcome.Reason)
 	err := x.closeStore(ctx)
 	if led {

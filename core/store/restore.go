@@ -13,6 +13,7 @@ import (
 // not belong together: one of them was removed, or replaced by another one.
 type MismatchError struct {
 	What, Advice string
+	Newer        bool // both are whole: a newer release wrote them
 }
 
 func (e *MismatchError) Error() string { return e.What + "; " + e.Advice }
@@ -70,7 +71,8 @@ func (s *Store) fits(mark pages.Mark, intent uint64) error {
 func fit(first, last uint64, mark pages.Mark, intent uint64) error {
 	switch {
 	case mark.Index > 0 && mark.Format != formatVersion:
-		return mismatch(adviceNewer, "the checkpoint has format %d, this program reads %d", mark.Format, formatVersion)
+		what := fmt.Sprintf("the checkpoint has format %d, this program reads %d", mark.Format, formatVersion)
+		return &MismatchError{What: what, Advice: adviceNewer, Newer: true}
 	case mark.Index > last:
 		return mismatch(adviceCopy, "the log ends at record %d, before the checkpoint at %d: log files are missing", last, mark.Index)
 	case intent > last:

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -143,12 +144,12 @@ func (n *Node) leads() bool { return n.role == Elected || n.role == Master }
 func (n *Node) ship(name string, p *progress) {
 	for p.phase == streaming && p.next.Index < n.written.Index && p.flying < n.o.Window {
 		raw, end, err := n.read(p.next)
-		if errors.Is(err, errLogMoved) {
-			n.fail(err)
+		if errors.Is(err, log.ErrReleased) {
+			n.probe(name, p) // what it needs is found out again
 			return
 		}
 		if err != nil {
-			n.probe(name, p) // released meanwhile, or failed: what it needs is found out again
+			n.fail(fmt.Errorf("read the log for a follower: %w", err)) // others have it
 			return
 		}
 		if len(p.sent) == 0 {
@@ -255,6 +256,10 @@ func (n *Node) receiveFollower(m *Message) {
 func (n *Node) resume(m *Message, p *progress) {
 	at := max(part(n.log.Epochs(), n.log.Last(), m.Epochs, m.Last), m.First-min(1, m.First))
 	pos, err := n.log.BoundaryAt(at)
+	if err != nil && !errors.Is(err, log.ErrReleased) && !errors.Is(err, log.ErrBoundary) {
+		n.fail(fmt.Errorf("look for a follower's place in the log: %w", err))
+		return
+	}
 	if err != nil {
 		p.phase = restoring
 		if !p.snapshot {

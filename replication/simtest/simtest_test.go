@@ -7,7 +7,8 @@ import (
 
 var (
 	seed  = flag.Uint64("sim.seed", 0, "run this seed only, with its trace")
-	seeds = flag.Int("sim.seeds", 20, "seeds of each kind of group")
+	seeds = flag.Int("sim.seeds", 20, "how many seeds")
+	first = flag.Uint64("sim.first", 1, "the first of them")
 )
 
 func TestGroupsKeepTheirPromises(t *testing.T) {
@@ -24,7 +25,7 @@ func TestGroupsKeepTheirPromises(t *testing.T) {
 		*seeds = min(*seeds, 4)
 	}
 	for s := range *seeds {
-		r, err := Run(options(uint64(s + 1)))
+		r, err := Run(options(*first + uint64(s)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,7 @@ func TestGroupsKeepTheirPromises(t *testing.T) {
 		sum.Snapshots += r.Snapshots
 		sum.Changes += r.Changes
 	}
-	t.Logf("%d seeds: %+v", *seeds, sum)
+	t.Logf("%d seeds from %d on: %+v", *seeds, *first, sum)
 }
 
 // options makes a group of the kind that a seed stands for.

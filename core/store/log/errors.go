@@ -26,6 +26,7 @@ type DamageError struct {
 	Index  uint64 // first entry that cannot be read; 0 if unknown
 	What   string // what is wrong
 	Advice string // what an operator can do
+	Newer  bool   // it is whole, as far as is known: a newer release wrote it
 	Err    error  // cause, if any
 }
 

@@ -150,7 +150,7 @@ func (v *survey) readBlock(s *segment, name string) error {
 	id, _ := parseSegmentName(name)
 	switch {
 	case wrong == wrongVersion:
-		damage.What, damage.Advice = wrong, adviceNewer
+		damage.What, damage.Advice, damage.Newer = wrong, adviceNewer, true
 		return damage
 	case wrong != "":
 		damage.What = wrong
@@ -238,7 +238,7 @@ func (v *survey) scanLast(sc *scanner, s *segment) error {
 		}
 	case errors.Is(v.why, errFrameVersion):
 		d := v.damage(s, "the log goes on in a format that this release does not know")
-		d.Advice = adviceNewer
+		d.Advice, d.Newer = adviceNewer, true
 		return d
 	}
 	return nil
