@@ -22,7 +22,7 @@ type DestinationPolicy struct {
 	MaxMessages                    *int    `key:"maxMessages" doc:"messages that a queue holds; 0 for no limit"`
 	MaxBytes                       *Size   `key:"maxBytes" doc:"bytes that the messages of a queue have together; 0 for no limit"`
 	Overflow                       *string `key:"overflow" oneof:"block reject dropOldest" doc:"at maxMessages or maxBytes the producer waits, gets an error, or the queue's oldest message of its lowest priority is dropped"`
-	QueuePrefetch                  *int    `key:"queuePrefetch" doc:"unsettled deliveries of a queue's consumer that asks for no number (1000)"`
+	QueuePrefetch                  *int    `key:"queuePrefetch" doc:"unsettled deliveries of a queue's consumer that asks for no number (1000); with 0, OpenWire consumers pull and others get one at a time"`
 	QueueBrowserPrefetch           *int    `key:"queueBrowserPrefetch" doc:"the same for browsers (500)"`
 	TopicPrefetch                  *int    `key:"topicPrefetch" doc:"the same for subscribers of topics (32767)"`
 	DurableTopicPrefetch           *int    `key:"durableTopicPrefetch" doc:"the same for durable subscriptions (100)"`
@@ -271,7 +271,7 @@ func (d *DestinationPolicy) numbers(fail func(setting, message, hint string)) {
 	}
 	const most = 1<<31 - 1
 	number("maxMessages", d.MaxMessages, 0, most)
-	number("queuePrefetch", d.QueuePrefetch, 1, most)
+	number("queuePrefetch", d.QueuePrefetch, 0, most)
 	number("queueBrowserPrefetch", d.QueueBrowserPrefetch, 1, most)
 	number("topicPrefetch", d.TopicPrefetch, 1, most)
 	number("durableTopicPrefetch", d.DurableTopicPrefetch, 1, most)

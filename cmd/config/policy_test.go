@@ -159,7 +159,7 @@ func TestPoliciesThatMakeNoSenseAreErrors(t *testing.T) {
 		{"composite", `{queue: "a,b", sync: never}`, "one pattern for each entry"},
 		{"nothing said", "{tempQueue: a}", "says nothing about temp-queue://a"},
 		{"negative limit", "{queue: a, maxMessages: -1}", "destinationPolicy[0].maxMessages: -1 is out of range"},
-		{"no prefetch", "{queue: a, queuePrefetch: 0}", "destinationPolicy[0].queuePrefetch: 0 is out of range"},
+		{"no prefetch", "{queue: a, topicPrefetch: 0}", "destinationPolicy[0].topicPrefetch: 0 is out of range"},
 		{"overflow", "{queue: a, overflow: dropNewest}", `"dropNewest" is not one of block, reject, dropOldest`},
 		{"redeliveries", "{queue: a, redeliveryPolicy: {maximumRedeliveries: -2}}", "redeliveryPolicy.maximumRedeliveries: -2 is out of range"},
 		{"multiplier", "{queue: a, redeliveryPolicy: {backOffMultiplier: 0.5}}", "backOffMultiplier: 0.5 is out of range"},

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"strings"
 
 	"github.com/entrepot-mq/entrepot/core/message"
@@ -96,9 +97,10 @@ func (b *Broker) advisory(e *Event) *message.Message {
 			v.Properties = append(v.Properties, message.Property{Name: name, Value: message.StringValue(value)})
 		}
 	}
-	number := func(name string, n int64) {
-		v.Properties = append(v.Properties, message.Property{Name: name, Value: message.Int64Value(n)})
+	number := func(name string, n message.Value) {
+		v.Properties = append(v.Properties, message.Property{Name: name, Value: n})
 	}
+	count := func(n int64) message.Value { return message.Int32Value(int32(min(n, math.MaxInt32))) } // Java reads an int
 	text("originBrokerId", b.o.Name)
 	text("originBrokerName", b.o.Name)
 	text("originBrokerURL", b.o.URL)
@@ -110,14 +112,14 @@ func (b *Broker) advisory(e *Event) *message.Message {
 	}
 	switch e.Kind {
 	case EventConsumer:
-		number("consumerCount", e.Count)
+		number("consumerCount", count(e.Count))
 	case EventProducer:
-		number("producerCount", e.Count)
+		number("producerCount", count(e.Count))
 	case EventDiscarded:
-		number("discardedCount", e.Count)
+		number("discardedCount", count(e.Count))
 	case EventFull:
 		text("usageName", e.Destination.String())
-		number("usageCount", e.Count)
+		number("usageCount", message.Int64Value(e.Count))
 	case EventConnection, EventDestination, EventExpired, EventDeadLetter, EventDelivered, EventConsumed, EventNoConsumer,
 		EventSlow, EventFast, EventMaster, eventKinds:
 	}

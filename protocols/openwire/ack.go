@@ -1,6 +1,8 @@
 package openwire
 
 import (
+	"strings"
+
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/wire"
 )
@@ -93,9 +95,24 @@ func reasonOf(x *wire.MessageAck) string {
 	case x.AckType == ackExpired:
 		return "expired at the consumer"
 	case x.PoisonCause != nil:
-		return clip(x.PoisonCause.Text.String())
+		return cause(x.PoisonCause)
 	}
 	return ""
+}
+
+// maxCause bounds what a dead letter says of its cause, in bytes.
+const maxCause = 2 << 10
+
+// cause returns what Java prints for an exception.
+func cause(t *wire.Throwable) string {
+	text := t.Class.String()
+	if !t.Text.IsNull() {
+		text += ": " + t.Text.String()
+	}
+	if len(text) > maxCause {
+		text = strings.ToValidUTF8(text[:maxCause], "") + "..."
+	}
+	return text
 }
 
 // settled returns the deliveries that x acknowledges, and forgets them.

@@ -161,6 +161,9 @@ func (c *conn) closeSession() {
 		return
 	}
 	c.flushHeld()
+	for key := range c.producers {
+		c.removeProducer(key)
+	}
 	c.session.Close()
 	c.front.leave(c.client.connection, c)
 	c.session = nil

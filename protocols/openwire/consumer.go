@@ -1,6 +1,7 @@
 package openwire
 
 import (
+	"math"
 	"strings"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
@@ -81,8 +82,9 @@ func (c *conn) addConsumer(x *wire.ConsumerInfo) (answered bool, err error) {
 	if err := c.mayAdd(len(c.consumers), "consumers"); err != nil {
 		return false, err
 	}
-	r := &consumer{id: x.ConsumerID, credit: credit{prefetch: min(max(int(x.PrefetchSize), 0), maxPrefetch)}}
+	r := &consumer{id: x.ConsumerID}
 	if onlyTemps(x.Destination) {
+		r.credit.prefetch = prefetchOf(x)
 		c.consumers[key] = r
 		c.watchTemps(r, x)
 		return false, nil
@@ -91,16 +93,48 @@ func (c *conn) addConsumer(x *wire.ConsumerInfo) (answered bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	r.credit.prefetch = c.prefetch(x, &sub)
 	if r.core, err = c.session.Subscribe(sub); err != nil {
 		return false, subscribeError(err, sub.Selector)
 	}
 	c.consumers[key] = r
+	if r.credit.prefetch == 0 && x.PrefetchSize != 0 && c.client.manageable {
+		c.post(&wire.ConsumerControl{ConsumerID: r.id}) // it pulls from now on
+	}
 	if x.ResponseRequired {
 		c.respond(x.CommandID)
 	}
 	r.core.Start()
 	r.allow()
 	return true, nil
+}
+
+// What clients ask for whose application says nothing, as ActiveMQ's do.
+const (
+	usualQueuePrefetch   = 1000
+	usualBrowserPrefetch = 500
+	usualTopicPrefetch   = math.MaxInt16
+	usualDurablePrefetch = 100
+)
+
+func prefetchOf(x *wire.ConsumerInfo) int { return min(max(int(x.PrefetchSize), 0), maxPrefetch) }
+
+// prefetch returns a consumer's prefetch: its own, or if the application left
+// it as it is, the policy's.
+func (c *conn) prefetch(x *wire.ConsumerInfo, sub *broker.Subscription) int {
+	usual := int32(usualQueuePrefetch)
+	switch {
+	case sub.Browse:
+		usual = usualBrowserPrefetch
+	case sub.Durable != "":
+		usual = usualDurablePrefetch
+	case sub.Destination.Kind.IsTopic():
+		usual = usualTopicPrefetch
+	}
+	if x.PrefetchSize != usual {
+		return prefetchOf(x)
+	}
+	return int(c.front.opts.Broker.Prefetch(sub.Destination, sub.Durable != "", sub.Browse))
 }
 
 // subscribeError tells a wrong selector from other things that are invalid.
@@ -125,6 +159,7 @@ func (c *conn) readConsumer(x *wire.ConsumerInfo, r *consumer) (sub broker.Subsc
 	sub = broker.Subscription{
 		Destination: d, Selector: x.Selector.String(), NoLocal: x.NoLocal, Exclusive: x.Exclusive,
 		Retroactive: x.Retroactive, Priority: min(max(int(x.Priority), 0), 127), Paused: true, Ref: r,
+		PendingLimit: max(int(x.MaximumPendingMessageLimit), 0),
 	}
 	// What doesn't go together is taken for not set, as in ActiveMQ.
 	r.browse = x.Browser && d.Kind.IsQueue()

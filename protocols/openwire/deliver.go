@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
+	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/wire"
 )
@@ -29,7 +31,6 @@ func (w *writer) dispatch(it *outItem) wire.Structure {
 		return d
 	}
 	m := it.message
-	d.Destination = w.made.to.of(m.Destination)
 	d.RedeliveryCounter = int32(min(it.redeliveries, 1<<30))
 	body, err := w.made.message(m, w.c.front.opts.Converters)
 	if err != nil {
@@ -37,7 +38,14 @@ func (w *writer) dispatch(it *outItem) wire.Structure {
 		w.c.log.Error("message can't be read", "err", err)
 	}
 	f := body.Fields()
-	f.RedeliveryCounter = d.RedeliveryCounter
+	if it.at != nil { // a virtual topic's queue: openwire.md, 23
+		if m.Origin.IsZero() {
+			f.OriginalDestination = w.made.origin.of(m.Destination)
+		}
+		f.Destination = w.made.to.of(*it.at)
+	}
+	d.Destination = f.Destination
+	f.RedeliveryCounter, f.JMSXGroupFirstForConsumer = d.RedeliveryCounter, it.groupFirst
 	d.Message = body
 	return d
 }
@@ -85,6 +93,9 @@ func (x *dispatches) content(m *message.Message, converters message.Converters) 
 	v, err := m.View(converters)
 	if err != nil {
 		v = &message.View{}
+	}
+	if strings.HasPrefix(m.Destination.Name, broker.AdvisoryPrefix) && m.Destination.Kind == message.KindTopic {
+		return x.advisory(m, v), err
 	}
 	return x.foreign(m, v), err
 }

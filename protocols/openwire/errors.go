@@ -17,6 +17,7 @@ const (
 	classSelector     = "javax.jms.InvalidSelectorException"
 	classDestination  = "javax.jms.InvalidDestinationException"
 	classState        = "javax.jms.IllegalStateException"
+	classLangState    = "java.lang.IllegalStateException"
 	classResources    = "javax.jms.ResourceAllocationException"
 	classRolledBack   = "javax.jms.TransactionRolledBackException"
 	classXA           = "javax.transaction.xa.XAException"

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testWait is how long a test waits for what must happen.
-const testWait = 10 * time.Second
+const testWait = 30 * time.Second
 
 // rig is a broker in memory with a frontend.
 type rig struct {
@@ -35,11 +35,15 @@ type rig struct {
 	ids    uint64
 }
 
-func newRig(tb testing.TB, values protocols.Values) *rig {
+func newRig(tb testing.TB, values protocols.Values, mods ...func(*broker.Options)) *rig {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
 	converters := message.Converters{message.EncodingOpenWire: Converter{}, message.EncodingHub: message.Hub{}}
-	b, err := broker.Open(broker.Options{Name: "test", Logger: log, Converters: converters})
+	o := broker.Options{Name: "test", Logger: log, Converters: converters}
+	for _, mod := range mods {
+		mod(&o)
+	}
+	b, err := broker.Open(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

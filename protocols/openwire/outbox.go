@@ -19,8 +19,10 @@ type outItem struct {
 	structure wire.Structure // nil for a delivery
 
 	consumer     *consumer
-	message      *message.Message // nil: nothing (more) is there for a pull or a browser
+	message      *message.Message     // nil: nothing (more) is there for a pull or a browser
+	at           *message.Destination // where it waited, if that is not its destination
 	redeliveries uint32
+	groupFirst   bool // the consumer begins with the message's group
 	last         bool // nothing follows: the connection ends when this is written
 }
 
@@ -155,7 +157,7 @@ func (c *conn) Deliver(d broker.Delivery) {
 		r.given.add(d.Tag, d.Message)
 		r.last, r.pulling = d.Tag, false
 	}
-	c.queue(outItem{consumer: r, message: d.Message, redeliveries: d.Redeliveries})
+	c.queue(outItem{consumer: r, message: d.Message, at: d.At, redeliveries: d.Redeliveries, groupFirst: d.GroupFirst})
 }
 
 // Drained implements queue.Drainer: what a pull asked for is not there.
@@ -175,6 +177,20 @@ func (c *conn) Closed(err error) {
 	defer c.mu.Unlock()
 	c.queue(outItem{structure: &wire.ConnectionError{Exception: toException(err).throwable()}})
 	c.queueLast()
+}
+
+// Revoked implements broker.SubscriptionSink: the broker closed a consumer,
+// because its user lost the right to it or it was too slow. The client answers
+// by removing it.
+func (c *conn) Revoked(x *broker.Consumer, err error) {
+	r := x.Ref.(*consumer) //nolint:errcheck // a connection's consumers have nothing else
+	c.log.Info("consumer closed", "err", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !r.closed {
+		r.closed = true
+		c.queue(outItem{structure: &wire.ConsumerControl{ConsumerID: r.id, Close: true}})
+	}
 }
 
 // Resume implements broker.Sink: the broker takes sends again.

@@ -1,7 +1,10 @@
 package openwire
 
 import (
+	"strings"
+
 	"github.com/entrepot-mq/entrepot/core/broker"
+	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/wire"
 )
 
@@ -11,6 +14,7 @@ type producerKey struct{ session, value int64 }
 // themselves and are checked by that.
 type producer struct {
 	id     *wire.ProducerID
+	core   *broker.Producer
 	window bool   // it counts what the broker has not acknowledged
 	number int    // of those with a window
 	name   string // by which its sends are known again, "" if it is too long for that
@@ -54,6 +58,23 @@ func (c *conn) inSession(n int64) error {
 	return nil
 }
 
+// readyFor has the destinations of a producer made, those that last.
+func (c *conn) readyFor(d message.Destination) error {
+	all, err := d.Components()
+	if err != nil {
+		return refuse(classDestination, "%v", err)
+	}
+	for _, one := range all {
+		if one.Kind.IsTemp() || strings.HasPrefix(one.Name, broker.StatisticsPrefix) {
+			continue
+		}
+		if err := c.session.CreateDestination(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // addProducer registers a producer. One that is there already stays: clients
 // that reconnect repeat themselves.
 func (c *conn) addProducer(x *wire.ProducerInfo) error {
@@ -74,12 +95,20 @@ func (c *conn) addProducer(x *wire.ProducerInfo) error {
 	if err := c.mayAdd(len(c.producers), "producers"); err != nil {
 		return err
 	}
+	var to message.Destination
 	if x.Destination != nil {
-		if _, err := resolve(x.Destination, false); err != nil {
+		d, err := resolve(x.Destination, false)
+		if err != nil {
 			return err
 		}
+		if err := c.readyFor(d); err != nil {
+			return err
+		}
+		if !d.IsComposite() {
+			to = d
+		}
 	}
-	n := &producer{id: p, window: x.WindowSize > 0 && c.agreed.format.Version >= 3}
+	n := &producer{id: p, window: x.WindowSize > 0 && c.agreed.format.Version >= 3, core: c.session.OpenProducer(to)}
 	if n.window {
 		c.mu.Lock()
 		n.number = len(c.numbered)

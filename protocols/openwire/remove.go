@@ -17,12 +17,15 @@ func (c *conn) remove(x *wire.RemoveInfo) (answered bool, err error) {
 	case *wire.ConsumerID:
 		r := c.consumerOf(id)
 		if r == nil {
-			return false, nil // clients that reconnect may remove what was never there
+			if !x.ResponseRequired {
+				return false, nil // clients that reconnect may remove what was never there
+			}
+			return false, refuse(classLangState, "the connection has no consumer %d in session %d", id.Value, id.SessionID)
 		}
 		delete(c.consumers, consumerKey{id.SessionID, id.Value})
 		c.closeConsumer(r, x.LastDeliveredSequenceID)
 	case *wire.ProducerID:
-		delete(c.producers, producerKey{id.SessionID, id.Value})
+		c.removeProducer(producerKey{id.SessionID, id.Value})
 	case *wire.SessionID:
 		c.removeSession(id.Value, x.LastDeliveredSequenceID)
 	case *wire.ConnectionID:
@@ -33,11 +36,18 @@ func (c *conn) remove(x *wire.RemoveInfo) (answered bool, err error) {
 	return false, nil
 }
 
+func (c *conn) removeProducer(key producerKey) {
+	if p := c.producers[key]; p != nil {
+		p.core.Close()
+		delete(c.producers, key)
+	}
+}
+
 func (c *conn) removeSession(n, last int64) {
 	delete(c.sessions, n)
 	for key := range c.producers {
 		if key.session == n {
-			delete(c.producers, key)
+			c.removeProducer(key)
 		}
 	}
 	for key, r := range c.consumers {

@@ -25,8 +25,7 @@ func (c *conn) ownsTemp(d message.Destination) bool {
 	return strings.HasPrefix(d.Name, c.client.connection+":")
 }
 
-// destination makes or removes a destination. Those that last are made when
-// they are used first; removing them is an administrator's work.
+// destination makes or removes a destination.
 func (c *conn) destination(x *wire.DestinationInfo) error {
 	if x.Destination == nil {
 		return refuse(classDestination, "DestinationInfo has no destination")
@@ -39,11 +38,11 @@ func (c *conn) destination(x *wire.DestinationInfo) error {
 	case x.OperationType == destinationRemove && d.Kind.IsTemp():
 		return c.session.DeleteTemp(d)
 	case x.OperationType == destinationRemove:
-		return refuse(classNotSupported, "destinations are removed with the console, the API or the CLI")
+		return c.session.DeleteDestination(d)
 	case x.OperationType != destinationAdd:
 		return refuse(classJMS, "DestinationInfo asks for operation %d", x.OperationType)
 	case !d.Kind.IsTemp():
-		return nil
+		return c.session.CreateDestination(d)
 	case !c.ownsTemp(d):
 		return refuse(classDestination, "the name of a temporary destination begins with its connection's id")
 	}

@@ -231,5 +231,5 @@ func (c *conn) window(p *subscribeParams, r *broker.Subscription) uint32 {
 		}
 		return maxPrefetch // RabbitMQ: 0 is without limit
 	}
-	return c.front.opts.Broker.Prefetch(r.Destination, r.Durable != "", r.Browse)
+	return max(1, c.front.opts.Broker.Prefetch(r.Destination, r.Durable != "", r.Browse))
 }
