@@ -24,7 +24,11 @@ configuration.
 
 A password is asked for twice on a terminal, or read from the first line of
 standard input; it is never taken from the command line, where others could see
-it. It is kept as an argon2id hash.`
+it. It is kept as an argon2id hash, and as what SCRAM-SHA-256 checks it against,
+by which clients can log in without sending it.`
+
+// noScram is the flag's text of commands that set a password.
+const noScram = "keep the argon2id hash only, which is harder to guess from if the file is stolen; no SCRAM for this user"
 
 func (p *program) userCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -95,7 +99,7 @@ func userName(args []string) (string, error) {
 func (p *program) userAddCommand() *cobra.Command {
 	var files securityFlags
 	var groups string
-	var none bool
+	var none, hashOnly bool
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a user",
@@ -118,28 +122,27 @@ and the entry gives the groups.`,
 			if err != nil {
 				return err
 			}
-			hash := security.NoPassword
 			return changeUsers(file, func(u *security.Users) error {
 				if u.Find(name) != nil {
 					return fmt.Errorf("user %q: %w; \"entrepot user passwd\" changes the password", name, security.ErrUserExists)
 				}
-				if !none {
-					if hash, err = p.askPassword(name); err != nil {
-						return err
-					}
+				if err := u.Add(name, security.NoPassword, list); err != nil || none {
+					return err
 				}
-				return u.Add(name, hash, list)
+				return p.setPassword(u, name, !hashOnly)
 			})
 		},
 	}
 	files.register(cmd.Flags())
 	cmd.Flags().StringVar(&groups, "groups", "", "the user's groups, separated by commas")
 	cmd.Flags().BoolVar(&none, "no-password", false, "no password logs the user in")
+	cmd.Flags().BoolVar(&hashOnly, "no-scram", false, noScram)
 	return cmd
 }
 
 func (p *program) userPasswdCommand() *cobra.Command {
 	var files securityFlags
+	var hashOnly bool
 	cmd := &cobra.Command{
 		Use:     "passwd NAME",
 		Short:   "Change a user's password",
@@ -159,15 +162,12 @@ func (p *program) userPasswdCommand() *cobra.Command {
 				if u.Find(name) == nil {
 					return fmt.Errorf("user %q: %w", name, security.ErrUserUnknown)
 				}
-				hash, err := p.askPassword(name)
-				if err != nil {
-					return err
-				}
-				return u.SetHash(name, hash)
+				return p.setPassword(u, name, !hashOnly)
 			})
 		},
 	}
 	files.register(cmd.Flags())
+	cmd.Flags().BoolVar(&hashOnly, "no-scram", false, noScram)
 	return cmd
 }
 
@@ -213,11 +213,15 @@ func (p *program) userLsCommand() *cobra.Command {
 				return err
 			}
 			t := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(t, "NAME\tPASSWORD\tGROUPS")
+			fmt.Fprintln(t, "NAME\tPASSWORD\tSCRAM\tGROUPS")
 			all := u.All()
 			slices.SortFunc(all, func(a, b *security.User) int { return strings.Compare(a.Name, b.Name) })
 			for _, user := range all {
-				fmt.Fprintf(t, "%s\t%s\t%s\n", user.Name, user.Scheme(), strings.Join(user.Groups, ","))
+				scram := "no"
+				if user.HasVerifier() {
+					scram = "yes"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", user.Name, user.Scheme(), scram, strings.Join(user.Groups, ","))
 			}
 			return t.Flush()
 		},
@@ -226,16 +230,35 @@ func (p *program) userLsCommand() *cobra.Command {
 	return cmd
 }
 
-// askPassword asks for a new password, twice on a terminal, and returns its
-// hash.
-func (p *program) askPassword(name string) (hash string, err error) {
+// setPassword asks for a user's new password and puts what is kept of it into u.
+func (p *program) setPassword(u *security.Users, name string, scram bool) error {
+	password, err := p.askPassword(name)
+	if err != nil {
+		return err
+	}
+	hash, err := security.HashPassword(password)
+	if err != nil {
+		return err
+	}
+	if err := u.SetHash(name, hash); err != nil || !scram {
+		return err
+	}
+	verifier, err := security.NewVerifier(password)
+	if err != nil {
+		return err
+	}
+	return u.SetVerifier(name, verifier)
+}
+
+// askPassword asks for a new password, twice on a terminal.
+func (p *program) askPassword(name string) (password string, err error) {
 	file, ok := p.in.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		line, err := bufio.NewReader(io.LimitReader(p.in, security.MaxPassword+2)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		return security.HashPassword(strings.TrimRight(line, "\r\n"))
+		return strings.TrimRight(line, "\r\n"), nil
 	}
 	fmt.Fprintf(p.err, "Password of %s: ", name)
 	first, err := term.ReadPassword(int(file.Fd()))
@@ -252,5 +275,5 @@ func (p *program) askPassword(name string) (hash string, err error) {
 	case string(first) != string(second):
 		return "", errors.New("the two passwords differ; nothing was changed")
 	}
-	return security.HashPassword(string(first))
+	return string(first), nil
 }

@@ -27,12 +27,18 @@ func (b *Broker) Authenticate(r ConnectRequest) (*Identity, error) {
 	case errors.Is(err, security.ErrBusy):
 		return nil, fail(CodeUnavailable, "connect", "%w", err)
 	case err != nil:
-		b.counts.unauthenticated.Add(1)
-		b.o.Logger.Warn("a client was not let in", "proto", r.Protocol, "remote", r.remote(), "listener", r.Listener,
-			"user", clip(r.Login), "reason", reasonOf(err))
-		return nil, fail(CodeUnauthorized, "connect", "%w", err)
+		return nil, b.turnedAway(&r, err)
 	}
 	return &Identity{principal: p}, nil
+}
+
+// turnedAway counts and logs a client that did not prove who it is, and returns
+// what it is told.
+func (b *Broker) turnedAway(r *ConnectRequest, err error) error {
+	b.counts.unauthenticated.Add(1)
+	b.o.Logger.Warn("a client was not let in", "proto", r.Protocol, "remote", r.remote(), "listener", r.Listener,
+		"user", clip(r.Login), "reason", reasonOf(err))
+	return fail(CodeUnauthorized, "connect", "%w", err)
 }
 
 // authenticate finds out who the client of the session is.

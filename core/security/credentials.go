@@ -15,6 +15,7 @@ import (
 type credentials struct {
 	key   [32]byte      // random, so that what the cache holds is of no use elsewhere
 	slots chan struct{} // one for each hash that may be computed now
+	wrong chan struct{} // one for each wrong SCRAM proof that may be answered now
 	now   func() time.Time
 	ttl   time.Duration
 	most  int // proofs that are remembered
@@ -34,7 +35,7 @@ const (
 
 func newCredentials(parallel int, now func() time.Time) *credentials {
 	c := &credentials{
-		slots: make(chan struct{}, parallel), now: now, ttl: cachedFor, most: cachedProofs, known: make(map[proof]time.Time),
+		slots: make(chan struct{}, parallel), wrong: make(chan struct{}, maxWrongProofs), now: now, ttl: cachedFor, most: cachedProofs, known: make(map[proof]time.Time),
 	}
 	_, _ = rand.Read(c.key[:]) // never fails since Go 1.24
 	return c
@@ -73,7 +74,7 @@ var decoyHash = hash{memory: argonMemory, time: argonTime, threads: argonThreads
 func (c *credentials) check(ctx context.Context, u *Users, name, password string) (*User, error) {
 	user := u.Find(name)
 	h := c.decoy(u, name)
-	if user != nil && user.HasPassword() {
+	if user != nil && !user.hash.none {
 		h = &user.hash
 	} else {
 		user = nil

@@ -44,9 +44,9 @@ type Principal struct {
 	// with WithClientID once the connection has one.
 	ClientID string
 
-	// hash is the entry of the users file that the password was checked
-	// against: another one ends the session at the next reload.
-	hash string
+	// entry is what of the users file the password was checked against: another
+	// one ends the session at the next reload.
+	entry string
 }
 
 // WithClientID returns p on a connection with that client id.

@@ -179,7 +179,7 @@ func (s *Security) identify(ctx context.Context, r *rules, c Credentials) (*Prin
 	if err != nil {
 		return nil, err
 	}
-	return &Principal{Name: u.Name, Groups: u.Groups, How: ByPassword, hash: u.hash.text}, nil
+	return u.principal(), nil
 }
 
 func (s *Security) certified(r *rules, state *tls.ConnectionState) (*Principal, error) {
@@ -220,7 +220,7 @@ func (s *Security) Refresh(p *Principal) (*Principal, error) {
 			return nil, ErrRevoked
 		}
 		u := r.users.Find(p.Name)
-		if u == nil || u.hash.text != p.hash {
+		if u == nil || u.entry() != p.entry {
 			return nil, ErrRevoked
 		}
 		now.Groups = u.Groups
@@ -242,7 +242,7 @@ func (s *Security) Find(name string) *Principal {
 	if u == nil {
 		return nil
 	}
-	return &Principal{Name: u.Name, Groups: u.Groups, How: ByPassword, hash: u.hash.text}
+	return u.principal()
 }
 
 // HasPermissions reports whether there is a permissions file: without one

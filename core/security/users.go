@@ -1,6 +1,8 @@
 package security
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,36 +20,62 @@ const (
 //
 // The file has a user a line:
 //
-//	# name:password hash[:group,group...]
+//	# name:password hash[:[group,group...][:SCRAM verifier]]
 //	alice:$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5:operators,billing
+//	bob:$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5::$scram-sha-256$i=32768$c2FsdA$a2V5$a2V5
 //	meter-17:*:meters
+//	*scram:c2VjcmV0
 //
 // Hashes are argon2id in PHC format or bcrypt ($2a$, $2b$, $2y$), so that a
 // file of "htpasswd -B" can be taken as it is; other formats are refused.
 // "*" is a user that no password logs in: a certificate or a token does, and
-// the line gives the groups. Empty lines and lines that start with # are kept
-// when a program changes the file. An empty file has no users: nobody gets in.
+// the line gives the groups. Only users with a verifier can log in with SCRAM,
+// which a password's hash is of no use for. *scram is a secret, in base64: what
+// makes names that aren't there look to SCRAM like others, after a restart and
+// on every node too. Empty lines and lines that start with # are kept when a
+// program changes the file. An empty file has no users: nobody gets in.
 type Users struct {
-	lines []userLine
-	index map[string]int // of lines, by name
-	real  []int          // of lines with a password
+	lines     []userLine
+	index     map[string]int // of lines, by name
+	real      []int          // of lines with a hash
+	verified  []int          // of lines with a verifier
+	plainOnly int            // users with a hash and no verifier
+	secret    []byte         // of *scram, nil without
 }
 
-// userLine is a line of the file; without a user it is a comment.
+// userLine is a line of the file; without a user it is a comment, or the secret.
 type userLine struct {
-	text string // of a comment
+	text string
 	user *User
 }
 
+// The secret's line. No user is called like that.
+const (
+	secretPrefix = "*scram:"
+	secretBytes  = 32
+)
+
 // User is an entry of the users file.
 type User struct {
-	Name   string
-	Groups []string // sorted
-	hash   hash
+	Name     string
+	Groups   []string // sorted
+	hash     hash
+	verifier verifier
 }
 
 // HasPassword reports whether a password can log the user in.
-func (u *User) HasPassword() bool { return !u.hash.none }
+func (u *User) HasPassword() bool { return !u.hash.none || u.HasVerifier() }
+
+// HasVerifier reports whether the user can log in with SCRAM.
+func (u *User) HasVerifier() bool { return u.verifier.text != "" }
+
+// entry is all that the file has of the user's password.
+func (u *User) entry() string { return u.hash.text + ":" + u.verifier.text }
+
+// principal is the user, who gave the right password.
+func (u *User) principal() *Principal {
+	return &Principal{Name: u.Name, Groups: u.Groups, How: ByPassword, entry: u.entry()}
+}
 
 // Scheme names how the password is kept: "argon2id", "bcrypt" or "none".
 func (u *User) Scheme() string {
@@ -62,8 +90,11 @@ func (u *User) Scheme() string {
 
 func (u *User) append(b []byte) []byte {
 	b = append(append(append(b, u.Name...), ':'), u.hash.text...)
-	if len(u.Groups) > 0 {
+	if len(u.Groups) > 0 || u.HasVerifier() {
 		b = append(append(b, ':'), strings.Join(u.Groups, ",")...)
+	}
+	if u.HasVerifier() {
+		b = append(append(b, ':'), u.verifier.text...)
 	}
 	return b
 }
@@ -83,10 +114,7 @@ func ParseUsers(text string) (*Users, error) {
 			u.lines = append(u.lines, userLine{text: line})
 			return
 		}
-		user, err := parseUser(line)
-		if err == nil {
-			err = u.insert(user)
-		}
+		err := u.parseLine(line)
 		if err != nil && len(problems) < maxProblems {
 			problems = append(problems, fmt.Errorf("line %d: %w", n, err))
 		}
@@ -95,6 +123,23 @@ func ParseUsers(text string) (*Users, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+func (u *Users) parseLine(line string) error {
+	if text, ok := strings.CutPrefix(line, secretPrefix); ok {
+		secret, err := base64.RawStdEncoding.Strict().DecodeString(text)
+		if err != nil || len(secret) != secretBytes || u.secret != nil {
+			return fmt.Errorf("the secret of SCRAM is %d bytes in base64, and there is one", secretBytes)
+		}
+		u.secret = secret
+		u.lines = append(u.lines, userLine{text: line})
+		return nil
+	}
+	user, err := parseUser(line)
+	if err != nil {
+		return err
+	}
+	return u.insert(user)
 }
 
 // maxProblems bounds what an error lists of a file that is wrong throughout.
@@ -125,16 +170,16 @@ func parseUser(line string) (*User, error) {
 	if err := ValidateName(name); err != nil {
 		return nil, err
 	}
-	text, groups, _ := strings.Cut(rest, ":")
-	h, err := parseHash(text)
-	if err != nil {
-		return nil, fmt.Errorf("user %q: %w", name, err)
+	text, rest, _ := strings.Cut(rest, ":")
+	groups, scram, hasVerifier := strings.Cut(rest, ":")
+	u := &User{Name: name}
+	var err1, err2, err3 error
+	u.hash, err1 = parseHash(text)
+	u.Groups, err2 = ParseGroups(groups)
+	if hasVerifier {
+		u.verifier, err3 = parseVerifier(scram)
 	}
-	u := &User{Name: name, hash: h}
-	if groups == "" {
-		return u, nil
-	}
-	if u.Groups, err = ParseGroups(groups); err != nil {
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
 	return u, nil
@@ -164,12 +209,23 @@ func (u *Users) insert(user *User) error {
 	if len(u.index) >= maxUsers {
 		return fmt.Errorf("more than %d users", maxUsers)
 	}
-	u.index[user.Name] = len(u.lines)
-	if user.HasPassword() {
-		u.real = append(u.real, len(u.lines))
-	}
+	u.count(user, len(u.lines))
 	u.lines = append(u.lines, userLine{user: user})
 	return nil
+}
+
+// count takes the user of a line into the indexes.
+func (u *Users) count(user *User, line int) {
+	u.index[user.Name] = line
+	if !user.hash.none {
+		u.real = append(u.real, line)
+	}
+	switch {
+	case user.HasVerifier():
+		u.verified = append(u.verified, line)
+	case !user.hash.none:
+		u.plainOnly++
+	}
 }
 
 // Find returns the user of that name, nil if there is none.
@@ -221,18 +277,39 @@ func (u *Users) Add(name, hash string, groups []string) error {
 	return u.insert(&User{Name: name, hash: h, Groups: normalGroups(groups)})
 }
 
-// SetHash changes a user's password.
+// SetHash changes a user's password, and takes the SCRAM verifier of the one
+// before away.
 func (u *Users) SetHash(name, hash string) error {
 	h, err := parseHash(hash)
 	if err != nil {
 		return err
 	}
+	return u.edit(name, func(user *User) { user.hash, user.verifier = h, verifier{} })
+}
+
+// SetVerifier lets a user log in with SCRAM: text is from NewVerifier, for the
+// same password as the hash.
+func (u *Users) SetVerifier(name, text string) error {
+	v, err := parseVerifier(text)
+	if err != nil {
+		return err
+	}
+	if err := u.edit(name, func(user *User) { user.verifier = v }); err != nil || u.secret != nil {
+		return err
+	}
+	u.secret = make([]byte, secretBytes)
+	_, _ = rand.Read(u.secret) // never fails since Go 1.24
+	u.lines = append(u.lines, userLine{text: secretPrefix + base64.RawStdEncoding.EncodeToString(u.secret)})
+	return nil
+}
+
+func (u *Users) edit(name string, change func(*User)) error {
 	i, ok := u.index[name]
 	if !ok {
 		return fmt.Errorf("user %q: %w", name, ErrUserUnknown)
 	}
 	changed := *u.lines[i].user
-	changed.hash = h
+	change(&changed)
 	u.lines[i].user = &changed
 	u.reindex()
 	return nil
@@ -251,14 +328,10 @@ func (u *Users) Remove(name string) error {
 
 func (u *Users) reindex() {
 	clear(u.index)
-	u.real = u.real[:0]
+	u.real, u.verified, u.plainOnly = u.real[:0], u.verified[:0], 0
 	for i, l := range u.lines {
-		if l.user == nil {
-			continue
-		}
-		u.index[l.user.Name] = i
-		if l.user.HasPassword() {
-			u.real = append(u.real, i)
+		if l.user != nil {
+			u.count(l.user, i)
 		}
 	}
 }

@@ -39,6 +39,7 @@ type conn struct {
 	turn       sync.Mutex
 	stage      stage
 	identity   *broker.Identity
+	login      *broker.SCRAM   // while it goes on
 	session    *broker.Session // nil before open
 	frameMax   uint32          // of frames that the client may send
 	channelMax uint16

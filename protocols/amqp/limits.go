@@ -3,6 +3,8 @@ package amqp
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/entrepot-mq/entrepot/protocols"
@@ -27,12 +29,13 @@ const (
 	optTemps        = "amqp.maxTempDestinations"
 	optQueuePrefix  = "amqp.queuePrefix"
 	optTopicPrefix  = "amqp.topicPrefix"
+	optMechanisms   = "amqp.saslMechanisms"
 )
 
 var optionNames = []string{
 	optFrame, optMessage, optIdle, optPlain, optCredit, optCreditAlias, optWriteTimeout,
 	optSessions, optLinks, optUnsettled, optTransactions, optTxMessages, optTxBytes, optTemps,
-	optQueuePrefix, optTopicPrefix,
+	optQueuePrefix, optTopicPrefix, optMechanisms,
 }
 
 const (
@@ -69,6 +72,7 @@ type settings struct {
 	txBytes      int
 	temps        int
 	names        prefixes
+	mechanisms   []string // those of SASL that are taken; none: all
 }
 
 // readSettings reads a listener's options. maxMessage is the largest message
@@ -113,5 +117,18 @@ func readSettings(v protocols.Values, maxMessage int) (settings, error) {
 	s.writeTimeout, err = v.Duration(optWriteTimeout, defaultTimeout)
 	errs = append(errs, err)
 	s.plain, err = v.Bool(optPlain, true)
+	errs = append(errs, err)
+	s.mechanisms, err = readMechanisms(v.List(optMechanisms))
 	return s, errors.Join(append(errs, err)...)
+}
+
+// readMechanisms reads names of SASL mechanisms in any case.
+func readMechanisms(names []string) ([]string, error) {
+	for i, name := range names {
+		names[i] = strings.ToUpper(name)
+		if !slices.Contains(saslMechanismNames, names[i]) {
+			return nil, fmt.Errorf("option %s: there is no mechanism %q here: want some of %s", optMechanisms, name, strings.Join(saslMechanismNames, ", "))
+		}
+	}
+	return names, nil
 }

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
 )
@@ -11,7 +12,10 @@ const (
 	mechanismAnonymous = "ANONYMOUS"
 	mechanismPlain     = "PLAIN"
 	mechanismExternal  = "EXTERNAL"
+	mechanismSCRAM     = "SCRAM-SHA-256"
 )
+
+var saslMechanismNames = []string{mechanismExternal, mechanismSCRAM, mechanismPlain, mechanismAnonymous}
 
 // Codes of sasl-outcome.
 const (
@@ -43,12 +47,21 @@ func (c *conn) greet(header string) error {
 	return errHello
 }
 
+// mechanisms are those that the client is told of, the best first. SCRAM is
+// among them if it is of use to every user, or the listener names it: clients
+// that have the choice take it, and don't fall back.
 func (c *conn) mechanisms() []string {
-	list := []string{mechanismPlain, mechanismAnonymous}
-	if c.net.TLS != nil && len(c.net.TLS.VerifiedChains) > 0 {
-		list = append([]string{mechanismExternal}, list...)
-	}
-	return list
+	certified := c.net.TLS != nil && len(c.net.TLS.VerifiedChains) > 0
+	named := len(c.set.mechanisms) > 0
+	scram := named || c.front.opts.Broker.OffersSCRAM()
+	return slices.DeleteFunc(slices.Clone(saslMechanismNames), func(m string) bool {
+		return m == mechanismExternal && !certified || m == mechanismSCRAM && !scram || !c.set.serves(m)
+	})
+}
+
+// serves reports whether the listener takes a mechanism.
+func (s *settings) serves(mechanism string) bool {
+	return len(s.mechanisms) == 0 || slices.Contains(s.mechanisms, mechanism)
 }
 
 func (c *conn) postMechanisms() {
@@ -58,21 +71,53 @@ func (c *conn) postMechanisms() {
 	c.postBytes(endFrame(m.append(b), len(headerSASL)))
 }
 
-// handleSASL answers init: no mechanism here has a second step.
+// handleSASL answers init, and the response to a challenge.
 func (c *conn) handleSASL(code uint64, d *decoder) error {
-	if code != codeSaslInit {
-		return badConnection(errNotAllowed, "SASL frame with descriptor %#x; sasl-init is next", code)
+	switch {
+	case code == codeSaslInit && c.login == nil:
+		var in saslInit
+		in.decode(d)
+		if d.err != nil {
+			return malformed("sasl-init", d)
+		}
+		if in.mechanism == mechanismSCRAM && c.set.serves(mechanismSCRAM) {
+			if c.login = c.front.opts.Broker.SCRAM(c.request()); c.login != nil {
+				return c.scram(in.initialResponse)
+			}
+		}
+		return c.postOutcome(saslOutcome{code: c.authenticate(&in)})
+	case code == codeSaslResponse && c.login != nil:
+		var in saslResponse
+		in.decode(d)
+		if d.err != nil {
+			return malformed("sasl-response", d)
+		}
+		return c.scram(in.response)
 	}
-	var in saslInit
-	in.decode(d)
-	if d.err != nil {
-		return malformed("sasl-init", d)
+	return badConnection(errNotAllowed, "SASL frame with descriptor %#x out of order", code)
+}
+
+// scram takes a message of a SCRAM login and sends what comes next: the last
+// one goes with the outcome (AMQP 1.0, 5.3.3.6).
+func (c *conn) scram(message []byte) error {
+	answer, err := c.login.Step(message)
+	switch {
+	case err != nil:
+		return c.postOutcome(saslOutcome{code: saslAuth})
+	case c.login.Identity() != nil:
+		c.identity, c.login = c.login.Identity(), nil
+		return c.postOutcome(saslOutcome{code: saslOK, additionalData: answer})
 	}
-	outcome := c.authenticate(&in)
 	b := beginFrame(nil, frameSASL, 0)
-	o := saslOutcome{code: outcome}
+	ask := saslChallenge{challenge: answer}
+	c.postBytes(endFrame(ask.append(b), 0))
+	return nil
+}
+
+func (c *conn) postOutcome(o saslOutcome) error {
+	b := beginFrame(nil, frameSASL, 0)
 	c.postBytes(endFrame(o.append(b), 0))
-	if outcome != saslOK {
+	if o.code != saslOK {
 		return errHello
 	}
 	c.stage = stageSecond
@@ -81,6 +126,10 @@ func (c *conn) handleSASL(code uint64, d *decoder) error {
 
 func (c *conn) authenticate(in *saslInit) uint8 {
 	r := c.request()
+	if !c.set.serves(in.mechanism) {
+		c.log.Info("client asks for a SASL mechanism that the listener doesn't take", "mechanism", clip(in.mechanism))
+		return saslAuth
+	}
 	switch in.mechanism {
 	case mechanismPlain:
 		if len(in.initialResponse) > 0 { // ActiveMQ: an empty one is anonymous

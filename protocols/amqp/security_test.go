@@ -10,6 +10,7 @@ import (
 
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/security"
+	"github.com/entrepot-mq/entrepot/protocols"
 )
 
 const grants = "queue://open.> all reader\nqueue://shut.> read reader\ntopic://news read reader\n"
@@ -20,9 +21,15 @@ func securedRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rigOf(t, nil, "reader:"+hash+"\n")
+}
+
+// rigOf is a rig with users.
+func rigOf(t *testing.T, values protocols.Values, usersFile string) *rig {
+	t.Helper()
 	dir := t.TempDir()
 	users, permissions := filepath.Join(dir, "users"), filepath.Join(dir, "permissions")
-	for file, text := range map[string]string{users: "reader:" + hash + "\n", permissions: grants} {
+	for file, text := range map[string]string{users: usersFile, permissions: grants} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +38,7 @@ func securedRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRigWith(t, nil, broker.Options{Security: sec, PopulateUserID: true})
+	return newRigWith(t, values, broker.Options{Security: sec, PopulateUserID: true})
 }
 
 // refused checks that err is the broker's refusal.
