@@ -141,7 +141,8 @@ type modelConsumer struct {
 	window uint32
 	credit int
 	last   uint64
-	held   map[uint64]*modelMessage // by tag: with it, or in a transaction
+	held   map[uint64]*modelMessage // by tag: with it; browsers hold nil
+	inTx   map[uint64]*modelMessage // by tag: settled in a transaction that hasn't ended
 
 	// Browsers.
 	browse  bool
@@ -153,18 +154,13 @@ type modelConsumer struct {
 	stopped bool
 }
 
-func (c *modelConsumer) open() (n uint32) {
-	for _, x := range c.held {
-		if x == nil || x.state == withConsumer {
-			n++
-		}
-	}
-	return n
+func newModelConsumer(w *world) *modelConsumer {
+	return &modelConsumer{w: w, held: map[uint64]*modelMessage{}, inTx: map[uint64]*modelMessage{}}
 }
 
 func (c *modelConsumer) ready() bool {
 	if c.window > 0 {
-		return c.open() < c.window
+		return len(c.held) < int(c.window)
 	}
 	return c.credit > 0
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"flag"
 	"slices"
 	"testing"
 
@@ -11,9 +12,21 @@ import (
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
+// modelOps is for make model.
+var modelOps = flag.Int("model.ops", 0, "go on until the model test has done so many operations; 0: one round of rapid's checks")
+
 // TestQueueDoesWhatTheModelSays drives two queues, which share some of their
 // messages and consumers, by random operations.
 func TestQueueDoesWhatTheModelSays(t *testing.T) {
+	done := modelRound(t)
+	for done < *modelOps {
+		done += modelRound(t)
+	}
+	t.Logf("%d operations without a difference", done)
+}
+
+// modelRound returns how many operations a round of rapid's checks did.
+func modelRound(t *testing.T) (done int) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.SampledFrom([]int64{1, 50_000, 1 << 40}).Draw(t, "memory"))
 		w.eager = rapid.Bool().Draw(t, "eager")
@@ -21,7 +34,7 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 		w.policies = rapid.Bool().Draw(t, "policies")
 		m := &machine{world: w, grouping: rapid.IntRange(0, 2).Draw(t, "grouping") == 0}
 		t.Repeat(map[string]func(*rapid.T){
-			"":           func(*rapid.T) { w.check() },
+			"":           func(*rapid.T) { w.check(); done++ },
 			"publish":    m.publishSome,
 			"flood":      m.flood,
 			"apply":      m.applySome,
@@ -46,6 +59,7 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 		})
 		m.drain()
 	})
+	return done
 }
 
 // machine is the operations of the model test.
@@ -123,7 +137,8 @@ func (m *machine) loadSome(t *rapid.T) {
 }
 
 func (m *machine) newConsumer(t *rapid.T, browse bool) *modelConsumer {
-	c := &modelConsumer{w: m.world, held: map[uint64]*modelMessage{}, browse: browse}
+	c := newModelConsumer(m.world)
+	c.browse = browse
 	if rapid.Bool().Draw(t, "windowed") {
 		c.window = rapid.SampledFrom([]uint32{1, 5, 100, 2000}).Draw(t, "window")
 	}
@@ -186,7 +201,7 @@ func (m *machine) grant(t *rapid.T) {
 	c.c.Grant(uint32(n))
 }
 
-func holding(c *modelConsumer) bool { return c.open() > 0 }
+func holding(c *modelConsumer) bool { return len(c.held) > 0 }
 
 var outcomes = []Outcome{Accepted, Accepted, Rejected, Released, Modified}
 
@@ -237,18 +252,9 @@ func (x *modelMessage) settle(o Outcome) {
 	}
 }
 
-func (c *modelConsumer) openTags() (tags []uint64) {
-	for _, tag := range c.tags() {
-		if x := c.held[tag]; x == nil || x.state == withConsumer {
-			tags = append(tags, tag)
-		}
-	}
-	return tags
-}
-
 func (m *machine) settleOne(t *rapid.T) {
 	c := m.some(t, holding)
-	tag := rapid.SampledFrom(c.openTags()).Draw(t, "tag")
+	tag := rapid.SampledFrom(c.tags()).Draw(t, "tag")
 	o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
 	c.end(tag, o)
 	m.must(c.c.Settle(tag, o, nil, 0))
@@ -268,7 +274,7 @@ func (c *modelConsumer) end(tag uint64, o Outcome) {
 
 func (m *machine) settleThrough(t *rapid.T) {
 	c := m.some(t, holding)
-	tags := c.openTags()
+	tags := c.tags()
 	tag := rapid.SampledFrom(tags).Draw(t, "tag")
 	o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
 	for _, x := range tags {
@@ -285,7 +291,7 @@ func (m *machine) closeOne(t *rapid.T) {
 }
 
 func (m *machine) close(c *modelConsumer) {
-	for _, tag := range c.openTags() {
+	for _, tag := range c.tags() {
 		c.settle(tag, Modified)
 	}
 	for _, q := range m.queues {
@@ -310,13 +316,13 @@ func (m *machine) close(c *modelConsumer) {
 // enlist opens a transaction, or adds to one.
 func (m *machine) enlist(t *rapid.T) {
 	c := m.some(t, func(c *modelConsumer) bool { return holding(c) && !c.browse })
-	tags := c.openTags()
+	tags := c.tags()
 	tag := rapid.SampledFrom(tags).Draw(t, "tag")
 	o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
 	through := rapid.Bool().Draw(t, "through")
 	for _, x := range tags {
 		if x == tag || through && x < tag {
-			c.held[x].state = inTx
+			c.enlist(x)
 		}
 	}
 	in, ok := c.c.Enlist(tag, o, through)
@@ -329,6 +335,20 @@ func (m *machine) enlist(t *rapid.T) {
 	m.txs[len(m.txs)-1] = append(m.txs[len(m.txs)-1], in...)
 }
 
+func (c *modelConsumer) enlist(tag uint64) {
+	x := c.held[tag]
+	delete(c.held, tag)
+	c.inTx[tag] = x
+	x.state = inTx
+}
+
+// delist takes a delivery out of its transaction.
+func (c *modelConsumer) delist(tag uint64) *modelMessage {
+	x := c.inTx[tag]
+	delete(c.inTx, tag)
+	return x
+}
+
 // txDone ends a transaction when its record is applied.
 type txDone struct {
 	m  *machine
@@ -339,11 +359,8 @@ type txDone struct {
 func (d *txDone) Complete(uint64, error) {
 	for i := range d.in {
 		t := &d.in[i]
-		c := d.m.of(t.c)
-		if x := c.held[t.tag]; x.m.Durable && t.o != Released {
-			delete(c.held, t.tag) // the ops have changed it
-		} else {
-			c.settle(t.tag, t.o)
+		if x := d.m.of(t.c).delist(t.tag); !x.m.Durable || t.o == Released { // otherwise the ops have changed it
+			x.settle(t.o)
 		}
 	}
 	Commit(d.in)
@@ -363,7 +380,7 @@ func (m *machine) endTx(t *rapid.T) {
 	}
 	var ops []store.Op
 	for i := range in {
-		if x := m.of(in[i].c).held[in[i].tag]; x.m.Durable && in[i].o != Released {
+		if x := m.of(in[i].c).inTx[in[i].tag]; x.m.Durable && in[i].o != Released {
 			if x.state = ending; in[i].o == Modified {
 				x.fail()
 			}
@@ -376,7 +393,8 @@ func (m *machine) endTx(t *rapid.T) {
 func (m *machine) rollback(in []InTx) {
 	for i := range in {
 		c := m.of(in[i].c)
-		x := c.held[in[i].tag]
+		x := c.delist(in[i].tag)
+		c.held[in[i].tag] = x
 		if x.state = withConsumer; c.stopped {
 			c.settle(in[i].tag, Modified)
 		}
@@ -546,7 +564,8 @@ func (m *machine) drain() {
 		m.close(m.consumers[0])
 		m.check()
 	}
-	c := &modelConsumer{w: m.world, held: map[uint64]*modelMessage{}, window: 300}
+	c := newModelConsumer(m.world)
+	c.window = 300
 	c.c = NewConsumer(m, ConsumerOptions{Window: c.window, Target: c})
 	m.consumers = append(m.consumers, c)
 	for _, q := range m.queues {

@@ -109,7 +109,8 @@ func TestABodyOf5MiBIsStoredInPartsAndReadBack(t *testing.T) {
 
 // subscribe adds a consumer of the first queue.
 func (w *world) subscribe(window uint32) *modelConsumer {
-	c := &modelConsumer{w: w, held: map[uint64]*modelMessage{}, window: window}
+	c := newModelConsumer(w)
+	c.window = window
 	c.c = NewConsumer(w, ConsumerOptions{Window: window, Target: c})
 	w.consumers = append(w.consumers, c)
 	w.queues[0].model.attach(&modelAttachment{c: c})
