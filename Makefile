@@ -9,6 +9,7 @@ BENCHTIME ?= 1s
 SEEDS     ?= 1000
 SEED      ?= 0
 FIRST     ?= 1
+OPS       ?= 10000000
 ARGS      ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -76,6 +77,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 .PHONY: sim
 sim: ## drive simulated groups through faults, SEEDS of them (1000) from FIRST (1) on, or SEED alone with its trace
 	go test -count=1 -timeout 0 -v -run '^TestGroupsKeepTheirPromises$$' ./replication/simtest -args -sim.seeds $(SEEDS) -sim.first $(FIRST) -sim.seed $(SEED)
+
+.PHONY: model
+model: ## hold queues against their slow, obvious model, for OPS random operations (10000000)
+	GOGC=400 go test -count=1 -timeout 0 -v -run '^TestQueueDoesWhatTheModelSays$$' ./core/queue -args -rapid.checks 10000 -rapid.steps 100 -model.ops $(OPS)
 
 .PHONY: bench
 bench: ## run the Go benchmarks; "entrepot bench" drives a running broker

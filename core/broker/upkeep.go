@@ -10,11 +10,13 @@ import (
 )
 
 // upkeep is what has to be done to queues that nobody asks for: one goroutine
-// lets go of bodies when memory is tight, another one ends expired messages.
+// lets go of bodies when memory is tight, another one ends expired messages, and
+// one sums up what waits.
 type upkeep struct {
 	b       *Broker
 	scratch *store.Scratch // nil in memory mode
 	pressed chan struct{}  // memory is tight
+	summing summing
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	backoff time.Time // owned by the reliever: until then nothing is spilled
@@ -31,10 +33,12 @@ const (
 func (u *upkeep) init(b *Broker) {
 	u.b = b
 	u.pressed, u.stop = make(chan struct{}, 1), make(chan struct{})
+	u.summing.note = make(chan struct{}, 1)
 }
 
 func (u *upkeep) start() {
 	u.wg.Go(u.relieve)
+	u.wg.Go(u.sumUp)
 }
 
 // lead starts what changes state: a follower is told.
@@ -67,11 +71,19 @@ func (u *upkeep) relieve() {
 		u.relieveQueues(began)
 		// A backlog that can't be let go must not keep a processor busy.
 		pause.Reset(max(reliefPause, 4*time.Since(began)))
-		select {
-		case <-pause.C:
-		case <-u.stop:
+		if !u.waits(pause) {
 			return
 		}
+	}
+}
+
+// waits waits for t. It reports false if the broker ends before.
+func (u *upkeep) waits(t *time.Timer) bool {
+	select {
+	case <-t.C:
+		return true
+	case <-u.stop:
+		return false
 	}
 }
 

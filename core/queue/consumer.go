@@ -68,6 +68,9 @@ type Broker interface {
 	// queues. It is called with locks held, possibly for each message, and
 	// only takes a note.
 	Pressed()
+	// Unsummed says that q.Summarize should be called in the background, until
+	// it is done. Like Pressed it only takes a note.
+	Unsummed(q *Queue)
 	// GroupSettings says how q serves message groups, and StartSettings when
 	// it begins to serve. They only look it up: they are called with locks held.
 	GroupSettings(q *Queue) GroupSettings

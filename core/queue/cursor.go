@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"math/bits"
+
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/selector"
 )
@@ -122,7 +124,7 @@ func (c *cursor) peek(q *Queue, at *laneCursor, l *lane) (candidate, bool) {
 	k, ok := at.peekReturned(l, c.filter)
 	if !ok && !c.indexed {
 		before := q.scanned
-		k, ok = at.scan(l, c.filter, &q.scanned)
+		k, ok = c.scan(at, l, &q.scanned)
 		c.vain += q.scanned - before
 	}
 	if ok && c.until != nil && k.seq >= c.until[l] {
@@ -164,7 +166,8 @@ const keepPages = 2 * readAhead
 type laneCursor struct {
 	seq      uint64
 	returned seqHeap
-	pruned   int // length of returned after it was last pruned
+	pruned   int    // length of returned after it was last pruned
+	asked    uint64 // number of the page whose summary was asked last, + 1
 }
 
 func (c *laneCursor) push(l *lane, seq uint64) {
@@ -186,8 +189,8 @@ const minPruned = 256
 // free returns the messages that can be delivered.
 func (p *page) free() uint64 { return p.live &^ p.acquired }
 
-// maxScanned is how many messages filters may turn down at a time. Then the
-// lock is let go, and the loader goes on.
+// maxScanned is how many messages, or pages by their summaries, filters may
+// turn down at a time. Then the lock is let go, and the loader goes on.
 const maxScanned = 2048
 
 // peekReturned finds the first deliverable message that came back, or was
@@ -211,28 +214,44 @@ func (c *laneCursor) peekReturned(l *lane, filter Filter) (candidate, bool) {
 }
 
 // scan finds the first deliverable message from the cursor's place on that
-// filter selects. If it had to look at too many it returns the next one as if
-// it were not in memory.
-func (c *laneCursor) scan(l *lane, filter Filter, scanned *int) (candidate, bool) {
+// its filter selects. If it had to look at too many it returns the next one as
+// if it were not in memory.
+func (c *cursor) scan(at *laneCursor, l *lane, scanned *int) (candidate, bool) {
 	for {
-		seq, ok := l.firstFree(c.seq)
-		c.seq = seq
-		if !ok {
+		p, free := l.firstFreePage(at.seq)
+		if p == nil {
+			at.seq = l.next
 			return candidate{}, false
 		}
-		m := l.page(seq).message(seq)
-		if m != nil && filter != nil {
-			if *scanned >= maxScanned {
-				return candidate{l, c, seq, nil, false}, true
-			}
-			if !l.selects(filter, seq, m) {
-				*scanned++ // only what brings the cursor on: pauses can't be all there is
-				c.seq++
-				continue
-			}
+		if *scanned < maxScanned && c.passes(at, l, p) {
+			*scanned++
+			at.seq = (p.number + 1) << pageShift
+			continue
 		}
-		return candidate{l, c, seq, m, false}, true
+		for ; free != 0; free &= free - 1 {
+			at.seq = p.number<<pageShift | uint64(bits.TrailingZeros64(free))
+			m := p.message(at.seq)
+			if m != nil && c.filter != nil && *scanned >= maxScanned {
+				m = nil
+			}
+			if m == nil || l.selects(c.filter, at.seq, m) {
+				return candidate{l, at, at.seq, m, false}, true
+			}
+			*scanned++ // only what brings the cursor on: pauses can't be all there is
+		}
+		at.seq = (p.number + 1) << pageShift
 	}
+}
+
+// passes reports whether the cursor, when it comes to p, can leave it out: its
+// summary says that the filter selects nothing in it.
+func (c *cursor) passes(at *laneCursor, l *lane, p *page) bool {
+	if !c.keyed || at.asked == p.number+1 {
+		return false
+	}
+	at.asked = p.number + 1
+	sum := l.summary(p)
+	return sum != nil && !c.key.MayMatch(sum)
 }
 
 func (p *page) message(seq uint64) *message.Message {

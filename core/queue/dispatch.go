@@ -389,6 +389,7 @@ func (q *Queue) Browse(c *Consumer, filter Filter) bool {
 	}
 	c.beginBrowse()
 	b := &browser{c: c, cur: cursor{filter: filter, at: make([]levelCursor, len(q.levels)), until: make(map[*lane]uint64)}}
+	_, b.cur.key, b.cur.keyed = keyOf(filter)
 	for _, lv := range q.levels {
 		b.cur.until[&lv.durable], b.cur.until[&lv.transient] = lv.durable.next, lv.transient.next
 	}

@@ -47,6 +47,7 @@ type frozenPage struct {
 	laneNumber
 	live, stored, byRef uint64
 	msgs                [pageSize]*message.Message
+	summary             []byte // if there is one already
 }
 
 type frozenChunk struct {
@@ -87,7 +88,7 @@ func (l *lane) freeze(f *Frozen) {
 			continue
 		}
 		fp := frozenPage{laneNumber: laneNumber{l.number(), n}, live: p.live, stored: p.stored, byRef: p.byRef}
-		fp.msgs = p.win.msg
+		fp.msgs, fp.summary = p.win.msg, p.win.summary
 		f.pages = append(f.pages, fp)
 		p.stored, p.storedGen = p.live, f.gen
 	}

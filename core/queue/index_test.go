@@ -66,6 +66,9 @@ func (a *alone) GroupSettings(*Queue) GroupSettings { return a.groups }
 // StartSettings implements Broker.
 func (a *alone) StartSettings(*Queue) StartSettings { return a.start }
 
+// Unsummed implements Broker.
+func (a *alone) Unsummed(*Queue) {}
+
 // NowMs implements Broker.
 func (a *alone) NowMs() int64 { return 1 }
 

@@ -34,9 +34,10 @@ type page struct {
 // window holds the messages of a page that are in memory; of the others the
 // slots are nil.
 type window struct {
-	msg   [pageSize]*message.Message
-	after []uint64 // transient lanes: the durable seq that each message stands before
-	bytes int      // memory counted in the budget
+	msg     [pageSize]*message.Message
+	after   []uint64 // transient lanes: the durable seq that each message stands before
+	summary []byte   // of a page that is complete, see Queue.Summarize; nil: none
+	bytes   int      // memory counted in the budget
 }
 
 // lane is an ordered list of messages of one priority. One message that
@@ -50,6 +51,7 @@ type lane struct {
 	live      uint64            // messages that exist
 	bytes     uint64            // of them: the sum of page.bytes
 	attempts  map[uint64]uint32 // seq -> failed deliveries, where there were any
+	summed    uint64            // number of the page from which on Summarize has not looked at any
 
 	// What the next checkpoint has to write; durable lanes only.
 	unstored []uint64            // pages with messages that aren't stored
@@ -57,7 +59,12 @@ type lane struct {
 	dead     []deadPage          // stored pages without live messages
 
 	// Pages that are in the scratch; transient lanes only.
-	spilled map[uint64]store.Place
+	spilled map[uint64]spilledPage
+}
+
+type spilledPage struct {
+	place   store.Place
+	summary []byte
 }
 
 // deadPage is a page to be removed from the page store.
@@ -260,8 +267,8 @@ func (l *lane) unstore(p *page) {
 		l.dead = append(l.dead, deadPage{p.number, p.byRef&p.stored != 0})
 		p.stored = 0
 	}
-	if place, ok := l.spilled[p.number]; ok {
-		place.Free()
+	if s, ok := l.spilled[p.number]; ok {
+		s.place.Free()
 		delete(l.spilled, p.number)
 	}
 }
@@ -290,6 +297,23 @@ func (l *lane) first(from uint64, of func(*page) uint64) (seq uint64, ok bool) {
 		mask = ^uint64(0)
 	}
 	return l.next, false
+}
+
+// firstFreePage returns the first page that has messages from seq from on that
+// can be delivered, and those; nil if there is none.
+func (l *lane) firstFreePage(from uint64) (p *page, free uint64) {
+	at, there := l.find(from >> pageShift)
+	mask := ^uint64(0)
+	if there {
+		mask <<= from & pageMask
+	}
+	for ; at < len(l.pages); at++ {
+		if p := &l.pages[at]; p.free()&mask != 0 {
+			return p, p.free() & mask
+		}
+		mask = ^uint64(0)
+	}
+	return nil, 0
 }
 
 // missing returns the live messages of p, from slot on, that are not in

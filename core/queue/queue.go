@@ -44,6 +44,7 @@ type Queue struct {
 	paused    bool
 	stopped   bool // paused by a record of the log
 	deleted   bool
+	summing   bool   // the broker was told to call Summarize
 	changed   bool   // since the last Freeze
 	gen       uint32 // freezes so far
 	written   uint32 // the last freeze that is in the page store
@@ -169,6 +170,9 @@ func (q *Queue) added(l *lane, seq uint64, m *message.Message) {
 	q.counters.Enqueued++
 	q.free.Add(1)
 	q.take(m.Size())
+	if seq&pageMask == pageMask {
+		q.completed(l, seq>>pageShift)
+	}
 	q.offer(l, seq, m)
 }
 

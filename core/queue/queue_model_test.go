@@ -27,6 +27,7 @@ func TestQueueDoesWhatTheModelSays(t *testing.T) {
 
 // modelRound returns how many operations a round of rapid's checks did.
 func modelRound(t *testing.T) (done int) {
+	t.Helper()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.SampledFrom([]int64{1, 50_000, 1 << 40}).Draw(t, "memory"))
 		w.eager = rapid.Bool().Draw(t, "eager")
@@ -55,6 +56,7 @@ func modelRound(t *testing.T) (done int) {
 			"move":       m.move,
 			"checkpoint": m.checkpoint,
 			"relieve":    m.relieve,
+			"summarize":  m.summarize,
 			"restart":    m.restartNow,
 		})
 		m.drain()
@@ -92,6 +94,9 @@ func (m *machine) publishSome(t *rapid.T) {
 
 // flood fills pages.
 func (m *machine) flood(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "really") != 0 {
+		t.Skip("seldom")
+	}
 	durable, priority, size, expiry := m.draw(t)
 	to := m.targets(t)
 	group := ""
@@ -538,6 +543,13 @@ func (m *machine) relieve(t *rapid.T) {
 	all := rapid.Bool().Draw(t, "all")
 	for _, q := range m.queues {
 		m.must(q.Relieve(m.scratch, all))
+	}
+}
+
+func (m *machine) summarize(*rapid.T) {
+	for _, q := range m.queues {
+		for q.Summarize() {
+		}
 	}
 }
 

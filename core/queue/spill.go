@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/core/selector"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
 
@@ -27,12 +28,16 @@ func (q *Queue) Relieve(scratch *store.Scratch, all bool) error {
 		}
 	}
 	q.mu.Unlock()
+	var sum selector.Summary
 	for scratch != nil && q.budget.Tight() {
 		batch := q.spillable(all)
 		for _, s := range batch {
 			place, err := scratch.Write(s.size(), s.write)
 			if err != nil {
 				return err
+			}
+			if s.summary == nil {
+				s.summary = q.summarize(&sum, s.live, &s.msg)
 			}
 			q.spilled(s, place)
 		}
@@ -50,9 +55,10 @@ const spillBatch = 32
 // was when it was chosen.
 type spill struct {
 	laneNumber
-	live  uint64
-	msg   [pageSize]*message.Message
-	after [pageSize]uint64
+	live    uint64
+	msg     [pageSize]*message.Message
+	after   [pageSize]uint64
+	summary []byte
 }
 
 // spillable chooses pages of transient messages, of each lane the last ones
@@ -69,7 +75,7 @@ func (q *Queue) spillable(all bool) (batch []*spill) {
 				l.readable(p, 0) || !all && q.near(l, at, p.number) {
 				continue
 			}
-			s := &spill{laneNumber: laneNumber{l.number(), p.number}, live: p.live, msg: p.win.msg}
+			s := &spill{laneNumber: laneNumber{l.number(), p.number}, live: p.live, msg: p.win.msg, summary: p.win.summary}
 			copy(s.after[:], p.win.after)
 			batch = append(batch, s)
 		}
@@ -88,9 +94,9 @@ func (q *Queue) spilled(s *spill, place store.Place) {
 		return
 	}
 	if l.spilled == nil {
-		l.spilled = make(map[uint64]store.Place)
+		l.spilled = make(map[uint64]spilledPage)
 	}
-	l.spilled[s.number] = place
+	l.spilled[s.number] = spilledPage{place, s.summary}
 	q.budget.Add(-p.letGo())
 }
 
@@ -178,6 +184,6 @@ func (q *Queue) place(laneNumber uint8, number uint64) (store.Place, bool) {
 	if l == nil {
 		return store.Place{}, false
 	}
-	place, ok := l.spilled[number]
-	return place, ok
+	s, ok := l.spilled[number]
+	return s.place, ok
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // Beside the pages stands what their messages have in their properties: a
-// selector.Summary of each page, those of a chunk in one value. They are on
-// disk only, and made when a page is written, in the background. A cursor
-// with a key that has turned down many messages asks them where to go on.
+// selector.Summary of each page, those of a chunk in one value, made when a page
+// is written, in the background. A cursor with a key that has turned down many
+// messages asks them where to go on. For pages that are in memory see Summarize.
 //
 // The value of a chunk's summaries: version, then for each page that has one
 // its number in the chunk (one byte), uvarint length, and the summary.
@@ -51,13 +51,17 @@ func (s *summaries) append(b []byte) []byte {
 	return b
 }
 
-func readSummaries(p pages.Store, id uint64, lane uint8, chunk uint64) (summaries, error) {
-	value, err := p.Get(nil, store.SummariesKey(nil, id, lane, chunk))
-	if err != nil && !errors.Is(err, pages.ErrNotFound) {
-		return summaries{}, err
+// readSummaries returns those of a chunk; they stand in value, which is buf if
+// it has room.
+func readSummaries(p pages.Store, id uint64, lane uint8, chunk uint64, buf []byte) (s summaries, value []byte, err error) {
+	value, err = p.Get(buf[:0], store.SummariesKey(nil, id, lane, chunk))
+	if errors.Is(err, pages.ErrNotFound) {
+		return s, buf, nil
 	}
-	s, _ := parseSummaries(value) // without them every page is looked at
-	return s, nil
+	if err == nil {
+		s, _ = parseSummaries(value) // without them every page is looked at
+	}
+	return s, value, err
 }
 
 // writeSummaries writes those of the pages that are written.
@@ -68,7 +72,7 @@ func (f *Frozen) writeSummaries(p pages.Store, w pages.Writer, id uint64, made m
 		s, ok := chunks[at]
 		if !ok {
 			var err error
-			if s, err = readSummaries(p, id, at.lane, at.number); err != nil {
+			if s, _, err = readSummaries(p, id, at.lane, at.number, nil); err != nil {
 				return err
 			}
 		}
@@ -86,6 +90,9 @@ func (f *Frozen) writeSummaries(p pages.Store, w pages.Writer, id uint64, made m
 // summarize returns the page's summary, nil if it can't be had cheaply. old is
 // the page's older value, if the page takes something over from it.
 func (fp *frozenPage) summarize(s *selector.Summary, old []byte, c message.Converters) []byte {
+	if fp.summary != nil {
+		return fp.summary
+	}
 	s.Reset()
 	for m := fp.live; m != 0; m &= m - 1 {
 		if msg := fp.msgs[bits.TrailingZeros64(m)]; msg != nil && s.Add(msg, c) != nil {
@@ -141,9 +148,11 @@ func (q *Queue) seek(p pages.Store, laneNumber uint8, seq uint64) (uint64, error
 		return seq, nil
 	}
 	to := seq
+	var buf []byte
 	for done := false; !done; {
 		written := q.checkpointed() // before the summaries are read: they are no older
-		s, err := readSummaries(p, q.ID(), laneNumber, to>>(pageShift+chunkShift))
+		s, value, err := readSummaries(p, q.ID(), laneNumber, to>>(pageShift+chunkShift), buf)
+		buf = value
 		if err != nil {
 			q.sought(c, laneNumber, seq, seq)
 			return seq, err
@@ -189,7 +198,10 @@ func (q *Queue) skip(laneNumber uint8, seq uint64, s *summaries, key *selector.K
 			return p.number << pageShift, false
 		}
 		sum := s[p.number&inChunk]
-		if p.free() != 0 && (!l.readable(p, written) || sum == nil || key.MayMatch(sum)) {
+		if !l.readable(p, written) || sum == nil {
+			sum = l.summary(p)
+		}
+		if p.free() != 0 && (sum == nil || key.MayMatch(sum)) {
 			return max(seq, p.number<<pageShift), true
 		}
 	}

@@ -116,6 +116,9 @@ func (numberedView) View(m *message.Message) (*message.View, error) {
 // Pressed implements Broker.
 func (w *world) Pressed() {}
 
+// Unsummed implements Broker.
+func (w *world) Unsummed(*Queue) {}
+
 // Load implements Broker.
 func (w *world) Load(q *Queue, lane uint8, seq uint64) {
 	w.loaded++
