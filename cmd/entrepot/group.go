@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,6 +65,9 @@ type groupKind interface {
 	run(ctx context.Context)
 	// stepDown makes another node the master.
 	stepDown(ctx context.Context) error
+	// addresses are where clients reach the nodes' listeners, by listener, as
+	// far as that is known.
+	addresses() []map[string]string
 	// status adds what only this kind knows.
 	status(s *api.ClusterStatus)
 	// release ends the node's claim, after the broker was closed.
@@ -212,6 +216,33 @@ func (g *group) follow(m masterInfo) {
 		Target:   func(l *protocols.Listener) string { return m.Client[keys[l]] },
 		Redirect: g.n.cfg.Cluster.Standby == "redirect",
 	})
+}
+
+// members are the URLs of the nodes' listeners that stand for one of this
+// node's, for clients that reconnect by themselves. g may be nil.
+func (g *group) members(listener string) (urls []string) {
+	if g == nil {
+		return nil
+	}
+	s := g.n.currentServer()
+	if s == nil {
+		return nil
+	}
+	for l, key := range listenerKeys(s.Listeners()) {
+		if l.Config().Name != listener {
+			continue
+		}
+		scheme := "tcp://"
+		if strings.Contains(key, "+ssl") {
+			scheme = "ssl://"
+		}
+		for _, of := range g.kind.addresses() {
+			if a := of[key]; a != "" {
+				urls = append(urls, scheme+a)
+			}
+		}
+	}
+	return urls
 }
 
 // takeRole notes the role and what is known of the master. deadline is that of

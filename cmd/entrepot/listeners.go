@@ -15,7 +15,7 @@ import (
 // configuration under the options that they don't have.
 func parseListeners(loaded *config.Loaded) ([]protocols.ListenerConfig, error) {
 	var out []protocols.ListenerConfig
-	known := protocolFrontends(nil, "", nil)
+	known := protocolFrontends(nil, "", nil, nil)
 	for name, f := range known {
 		if name != protocols.WebSocket {
 			known[name] = namesOnly{f}

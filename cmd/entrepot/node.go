@@ -265,8 +265,9 @@ func converters() message.Converters {
 }
 
 // protocolFrontends makes the frontend of each protocol. Without a broker they
-// serve nobody, but know the names and values of their options.
-func protocolFrontends(b *broker.Broker, name string, log *slog.Logger) map[string]protocols.Frontend {
+// serve nobody, but know the names and values of their options. members is
+// openwire.Options.Members.
+func protocolFrontends(b *broker.Broker, name string, log *slog.Logger, members func(listener string) []string) map[string]protocols.Frontend {
 	all := map[string]protocols.Frontend{
 		protocols.STOMP: stomp.New(stomp.Options{
 			Broker: b, Converters: converters(), Logger: log, Server: "Entrepot/" + version,
@@ -278,7 +279,7 @@ func protocolFrontends(b *broker.Broker, name string, log *slog.Logger) map[stri
 			Broker: b, Converters: converters(), Logger: log, Server: "Entrepot/" + version,
 		}),
 		protocols.OpenWire: openwire.New(openwire.Options{
-			Broker: b, Converters: converters(), Logger: log, Version: version,
+			Broker: b, Converters: converters(), Logger: log, Version: version, Members: members,
 		}),
 	}
 	all[protocols.WebSocket] = websocket.New(all, log)
@@ -287,7 +288,7 @@ func protocolFrontends(b *broker.Broker, name string, log *slog.Logger) map[stri
 
 // frontends makes the protocols and checks the listeners' options for them.
 func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
-	all := protocolFrontends(n.broker, n.cfg.BrokerName, n.log.Logger)
+	all := protocolFrontends(n.broker, n.cfg.BrokerName, n.log.Logger, n.group.members)
 	n.stomp = all[protocols.STOMP].(*stomp.Frontend) //nolint:errcheck // made above
 	n.amqp = all[protocols.AMQP].(*amqp.Frontend)    //nolint:errcheck // made above
 	n.mqtt = all[protocols.MQTT].(*mqtt.Frontend)    //nolint:errcheck // made above

@@ -375,6 +375,16 @@ func (x *replicated) stepDown(ctx context.Context) error {
 	return x.handOver(ctx, r)
 }
 
+// addresses implements groupKind.
+func (x *replicated) addresses() (all []map[string]string) {
+	if r := x.current(); r != nil {
+		for _, h := range r.Status().State.Hints {
+			all = append(all, h.Client)
+		}
+	}
+	return all
+}
+
 // status implements groupKind.
 func (x *replicated) status(s *api.ClusterStatus) {
 	r := x.current()

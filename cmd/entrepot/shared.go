@@ -174,6 +174,10 @@ func (s *shared) stepDown(ctx context.Context) error {
 	}
 }
 
+// addresses implements groupKind: the lock names the master only, and that is
+// this node.
+func (s *shared) addresses() []map[string]string { return nil }
+
 // status implements groupKind.
 func (s *shared) status(*api.ClusterStatus) {}
 

@@ -23,6 +23,9 @@ type conn struct {
 	net   *protocols.Conn
 	log   *slog.Logger
 	set   *settings
+	// elsewhere is the address of the master that the client is sent to, ""
+	// where it is served.
+	elsewhere string
 
 	// Guarded by turn: the reader's, and for a moment that of the goroutine
 	// that goes on with held sends.
@@ -83,9 +86,9 @@ type client struct {
 	broker        bool   // it sent BrokerInfo
 }
 
-func newConn(f *Frontend, nc *protocols.Conn, set *settings) *conn {
+func newConn(f *Frontend, nc *protocols.Conn, set *settings, elsewhere string) *conn {
 	c := &conn{
-		front: f, net: nc, set: set, decoder: wire.NewDecoder(wire.Format{}),
+		front: f, net: nc, set: set, elsewhere: elsewhere, decoder: wire.NewDecoder(wire.Format{}),
 		log: f.opts.Logger.With("proto", "openwire", "conn", nc.ID, "remote", addr(nc)),
 	}
 	c.changed.L = &c.mu

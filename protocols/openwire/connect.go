@@ -2,6 +2,7 @@ package openwire
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/wire"
@@ -63,6 +64,10 @@ func (c *conn) connect(x *wire.ConnectionInfo) (answered bool, err error) {
 		c.refuseConnection(&x.BaseCommand, err)
 		return true, nil
 	}
+	if c.elsewhere != "" {
+		c.sendElsewhere(x)
+		return true, nil
+	}
 	id := x.ConnectionID.Value.String()
 	r := broker.ConnectRequest{
 		Protocol: "openwire", Version: strconv.Itoa(c.agreed.format.Version), ClientID: x.ClientID.String(),
@@ -90,7 +95,7 @@ func (c *conn) connect(x *wire.ConnectionInfo) (answered bool, err error) {
 		c.respond(x.CommandID)
 	}
 	if x.Manageable {
-		c.post(&wire.ConnectionControl{ConnectedBrokers: wire.Text(""), ReconnectTo: wire.Text("")})
+		c.post(&wire.ConnectionControl{ConnectedBrokers: wire.Text(strings.Join(c.members(), ",")), ReconnectTo: wire.Text("")})
 	}
 	return true, nil
 }
@@ -119,6 +124,10 @@ func (c *conn) refuseConnection(base *wire.BaseCommand, err error) {
 	c.queueFailure(base.CommandID, true, e)
 	c.mu.Unlock()
 	c.log.Info("connection refused", "err", e.text)
+	c.endAfterGrace()
+}
+
+func (c *conn) endAfterGrace() {
 	c.net.Wheel.After(errorGrace, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()

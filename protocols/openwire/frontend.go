@@ -18,6 +18,9 @@ type Options struct {
 	Converters message.Converters
 	Logger     *slog.Logger
 	Version    string // of the product, which clients are told
+	// Members returns where else clients of a listener can go: URLs of the
+	// group's nodes. Nil outside of a group.
+	Members func(listener string) []string
 }
 
 // Frontend speaks OpenWire on any number of connections.
@@ -65,14 +68,17 @@ func (f *Frontend) maxMessage() int {
 }
 
 // Serve implements protocols.Frontend.
-func (f *Frontend) Serve(nc *protocols.Conn) {
+func (f *Frontend) Serve(nc *protocols.Conn) { f.serve(nc, "") }
+
+// serve serves a client, or with elsewhere sends it there.
+func (f *Frontend) serve(nc *protocols.Conn, elsewhere string) {
 	set, err := f.read.Of(nc.Values, f.readSettings)
 	if err != nil {
 		f.opts.Logger.Error("listener has options that can't be read", "listener", nc.Listener, "err", err)
 		_ = nc.Close() // nothing was said yet
 		return
 	}
-	newConn(f, nc, set).serve()
+	newConn(f, nc, set, elsewhere).serve()
 }
 
 // enter registers a connection under the id that its client chose, and returns

@@ -33,6 +33,8 @@ type rig struct {
 	wheel  *protocols.Wheel
 	values protocols.Values
 	ids    uint64
+
+	elsewhere string // where clients are sent
 }
 
 func newRig(tb testing.TB, values protocols.Values, mods ...func(*broker.Options)) *rig {
@@ -84,6 +86,10 @@ func (r *rig) dial() net.Conn {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if r.elsewhere != "" {
+			r.front.Redirect(nc, r.elsewhere)
+			return
+		}
 		r.front.Serve(nc)
 	}()
 	r.t.Cleanup(func() {

@@ -18,13 +18,14 @@ const (
 	optCacheSize    = "wireFormat.cacheSize"
 	optVersion      = "wireFormat.version"
 	optWriteTimeout = "transport.soWriteTimeout"
+	optMembers      = "updateClusterClients"
 	optObjects      = "openwire.maxObjects"
 	optTransactions = "openwire.maxTransactions"
 )
 
 var optionNames = []string{
 	optFrame, optInactivity, optInitialDelay, optTight, optCache, optCacheSize, optVersion,
-	optWriteTimeout, optObjects, optTransactions,
+	optWriteTimeout, optMembers, optObjects, optTransactions,
 }
 
 const (
@@ -56,7 +57,8 @@ type settings struct {
 	cacheSize    int // 0: no cache
 	version      int
 	writeTimeout time.Duration
-	objects      int // of each kind on a connection
+	members      bool // clients are told of the group's other nodes
+	objects      int  // of each kind on a connection
 	transactions int
 }
 
@@ -97,6 +99,8 @@ func readSettings(v protocols.Values, maxMessage int) (settings, error) {
 		note(fmt.Errorf("option %s=%d: want 1 to 12", optVersion, s.version))
 	}
 	s.writeTimeout, err = v.Duration(optWriteTimeout, 30*time.Second)
+	note(err)
+	s.members, err = v.Bool(optMembers, true)
 	note(err)
 	s.objects, err = v.Int(optObjects, 10_000)
 	note(err)
