@@ -141,7 +141,7 @@ func ValidateName(name string) error {
 // IsPattern reports whether name has a wildcard element. A composite is to be
 // asked component by component.
 func IsPattern(name string) bool {
-	if !strings.ContainsAny(name, "*>") {
+	if strings.IndexByte(name, '*') < 0 && strings.IndexByte(name, '>') < 0 { // faster than ContainsAny
 		return false
 	}
 	for e := range strings.SplitSeq(name, ".") {

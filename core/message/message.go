@@ -86,20 +86,52 @@ func New(e *Envelope, enc Encoding, parts ...[]byte) *Message {
 	for _, p := range parts {
 		n += len(p)
 	}
-	b := e.appendTo(make([]byte, 0, n), f, enc)
+	m, room := allocate(n)
+	b := e.appendTo(room, f, enc)
 	if len(b) != head {
 		panic(fmt.Sprintf("message: envelope of %d bytes was counted as %d", len(b), head))
 	}
 	for _, p := range parts {
 		b = append(b, p...)
 	}
-	m := &Message{}
 	// Reading it back makes the envelope's strings point into b, and proves
 	// that what goes to the log can be read from it.
 	if err := m.decode(b); err != nil || len(m.payload) != n-head {
 		panic(fmt.Sprintf("message: own encoding of %d bytes does not decode: %v", n, err))
 	}
 	return m
+}
+
+// small and medium are messages with their bytes behind them: most messages of
+// sensors and of control are one allocation instead of two.
+type (
+	small struct {
+		Message
+		room [smallRoom]byte
+	}
+	medium struct {
+		Message
+		room [mediumRoom]byte
+	}
+)
+
+// With the message itself these fill classes of sizes that the runtime has.
+const (
+	smallRoom  = 448 - unsafe.Sizeof(Message{})
+	mediumRoom = 576 - unsafe.Sizeof(Message{})
+)
+
+// allocate returns a message and room for its n bytes.
+func allocate(n int) (m *Message, room []byte) {
+	switch {
+	case n <= int(smallRoom):
+		s := &small{}
+		return &s.Message, s.room[:0]
+	case n > int(smallRoom)+64 && n <= int(mediumRoom):
+		s := &medium{}
+		return &s.Message, s.room[:0]
+	}
+	return &Message{}, make([]byte, 0, n)
 }
 
 // Decode reads what Raw returned. The message keeps raw: the caller must not

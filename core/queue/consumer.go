@@ -348,6 +348,18 @@ func (c *Consumer) Settle(tag uint64, o Outcome, done store.Done, token uint64) 
 // nothing to settle it returns ErrNoDelivery.
 func (c *Consumer) SettleThrough(tag uint64, o Outcome, done store.Done, token uint64) error {
 	c.mu.Lock()
+	if n, bytes, ok := c.held.settleLoose(tag); ok {
+		c.unsettled -= uint32(n)
+		c.loose -= bytes
+		c.noted()
+		c.mu.Unlock()
+		if n == 0 {
+			return ErrNoDelivery
+		}
+		tell(c.broker, done, token) // whatever the outcome: nobody keeps the messages
+		c.feed()
+		return nil
+	}
 	var buf [16]taken
 	all := c.held.takeThrough(buf[:0], tag, heldSettled)
 	for _, t := range all {

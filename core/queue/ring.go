@@ -2,7 +2,9 @@ package queue
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/message"
 )
@@ -71,9 +73,13 @@ func (r *heldRing) stray() {
 }
 
 func (r *heldRing) resize(size int) {
-	grown := make([]held, size)
+	grown := newRing(size)
 	for tag := r.first; tag < r.first+r.n; tag++ {
 		grown[tag&uint64(size-1)] = *r.at(tag)
+	}
+	if len(r.buf) > minSparse {
+		clear(r.buf)
+		freeRing(r.buf)
 	}
 	r.buf = grown
 }
@@ -100,6 +106,32 @@ func (r *heldRing) take(tag uint64, from, to heldState) (held, bool) {
 type taken struct {
 	held
 	tag uint64
+}
+
+// settleLoose settles the open deliveries up to tag if nobody keeps any of
+// them, and returns how many they were and their bytes. ok is false, and
+// nothing changes, if some queue does.
+func (r *heldRing) settleLoose(tag uint64) (n, bytes int, ok bool) {
+	if len(r.strays) > 0 {
+		return 0, 0, false
+	}
+	end := r.first
+	for ; end <= tag && end-r.first < r.n; end++ {
+		switch h := r.at(end); {
+		case h.state == heldSettled:
+		case h.q != nil || h.state != heldOpen:
+			return 0, 0, false
+		default:
+			n++
+			bytes += int(h.pos)
+		}
+	}
+	for t := r.first; t < end; t++ {
+		r.at(t).state = heldSettled
+	}
+	r.kept -= n
+	r.trim()
+	return n, bytes, true
 }
 
 // takeThrough changes every open delivery up to tag, and appends them to dst
@@ -151,6 +183,23 @@ func (r *heldRing) trim() {
 		r.n--
 	}
 	if r.n == 0 && len(r.buf) > minSparse {
+		freeRing(r.buf)
 		r.buf = nil
 	}
 }
+
+// rings are large rings that are empty, by the logarithm of their length:
+// consumers whose deliveries come in bursts take them in turns.
+var rings [bits.UintSize]sync.Pool
+
+func newRing(size int) []held {
+	if size > minSparse {
+		if r, ok := rings[bits.Len(uint(size))].Get().(*[]held); ok {
+			return *r
+		}
+	}
+	return make([]held, size)
+}
+
+// freeRing takes a ring whose slots are empty.
+func freeRing(r []held) { rings[bits.Len(uint(len(r)))].Put(&r) }

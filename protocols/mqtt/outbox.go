@@ -39,7 +39,7 @@ type outItem struct {
 }
 
 const (
-	keepItems   = 1 << 10 // capacity up to which an outbox is used again
+	keepItems   = directWindow // capacity up to which an outbox is used again
 	keepControl = 64 << 10
 )
 

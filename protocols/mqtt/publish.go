@@ -1,6 +1,9 @@
 package mqtt
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // publish takes a PUBLISH (MQTT 5.0, 3.3). It is answered when the broker has
 // completed it; the reader does not wait.
@@ -39,14 +42,10 @@ func (c *conn) topicName(p *publishPacket) ([]byte, error) {
 		}
 		return c.aliases[number], nil
 	}
-	if err := checkTopicName(p.topic); err != nil {
+	w := c.work
+	if err := w.setTopic(p.topic); err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(alias(p.topic), sharedPrefix) {
-		return nil, faultf(topicNameInvalid, "nothing can be published to what begins with "+sharedPrefix)
-	}
-	w := c.work
-	w.name = appendSwapped(w.name[:0], alias(p.topic))
 	if number > 0 { // [MQTT-3.3.2-7] [MQTT-3.3.2-11]
 		for len(c.aliases) <= number {
 			c.aliases = append(c.aliases, nil)
@@ -54,6 +53,24 @@ func (c *conn) topicName(p *publishPacket) ([]byte, error) {
 		c.aliases[number] = append(make([]byte, 0, len(w.name)), w.name...)
 	}
 	return w.name, nil
+}
+
+// setTopic checks a topic and sets w.name. Publishes come in runs of one topic,
+// whoever sends them.
+func (w *workspace) setTopic(topic []byte) error {
+	if len(topic) > 0 && bytes.Equal(topic, w.topic) {
+		return nil
+	}
+	w.topic = w.topic[:0]
+	if err := checkTopicName(topic); err != nil {
+		return err
+	}
+	if strings.HasPrefix(alias(topic), sharedPrefix) {
+		return faultf(topicNameInvalid, "nothing can be published to what begins with "+sharedPrefix)
+	}
+	w.topic = append(w.topic, topic...)
+	w.name = appendSwapped(w.name[:0], alias(topic))
+	return nil
 }
 
 // expect counts a publish that is to be answered. fresh is false if it is one

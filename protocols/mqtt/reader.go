@@ -22,7 +22,8 @@ type workspace struct {
 	start, end int // of what was read and not decoded
 	need       int // bytes of the packet at start, as far as they are known
 	publish    publishPacket
-	name       []byte // of the topic, in the broker's notation
+	topic      []byte // that came last; empty if it was none
+	name       []byte // of that topic, in the broker's notation
 	reply      []byte // of the response topic
 	props      []byte // that go to subscribers
 	envelope   message.Envelope
@@ -53,7 +54,7 @@ func (c *conn) releaseWork() {
 	}
 	c.work = nil
 	w.envelope, w.publish = message.Envelope{}, publishPacket{} // they point into w.buf
-	if w.pooled && len(w.buf) == readBuffer && cap(w.name)+cap(w.reply)+cap(w.props) <= keepScratch {
+	if w.pooled && len(w.buf) == readBuffer && cap(w.topic)+cap(w.name)+cap(w.reply)+cap(w.props) <= keepScratch {
 		w.start, w.end, w.need = 0, 0, 0
 		workspaces.Put(w)
 	}
