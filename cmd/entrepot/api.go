@@ -61,6 +61,12 @@ func (n *node) groupAPI(o *api.Options) {
 			}
 			return x.changeMember(ctx, node, add)
 		}
+		o.ForceLeader = func(ctx context.Context, node string) error {
+			if !n.listening.Load() {
+				return errNotNow
+			}
+			return n.group.kind.(*replicated).force(ctx, node) //nolint:errcheck // the mode says so
+		}
 	}
 	o.StepDown = func(ctx context.Context) error { return n.group.kind.stepDown(ctx) }
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Cluster func() ClusterStatus
 	// StepDown makes the master let another node be it.
 	StepDown func(ctx context.Context) error
+	// ForceLeader makes this node, which has to be node, the master of a replicated group that
+	// can't elect one; nil where there is none.
+	ForceLeader func(ctx context.Context, node string) error
 	// ChangeMember adds a node to a replicated group, or removes one.
 	ChangeMember func(ctx context.Context, node string, add bool) error
 	Logger       *slog.Logger

@@ -112,3 +112,30 @@ func (c *call) stepDown() error {
 	}
 	return c.none()
 }
+
+// forcing is the body of a request to force a master.
+type forcing struct {
+	Node       string `json:"node"`
+	AcceptLoss bool   `json:"acceptLoss"` // of what only nodes had that can't be reached
+}
+
+// forceLeader is answered by the node itself: there is no master that could be asked.
+func (c *call) forceLeader() error {
+	if c.o.ForceLeader == nil {
+		return &problem{status: http.StatusConflict, detail: "this broker is no member of a replicated group"}
+	}
+	var f forcing
+	if err := c.read(&f); err != nil {
+		return err
+	}
+	switch {
+	case f.Node == "":
+		return invalid("node is missing")
+	case !f.AcceptLoss:
+		return invalid("acceptLoss must be true: what only the missing nodes had is lost")
+	}
+	if err := c.o.ForceLeader(c.r.Context(), f.Node); err != nil {
+		return &problem{status: http.StatusConflict, detail: err.Error()}
+	}
+	return c.none()
+}

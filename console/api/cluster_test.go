@@ -104,3 +104,46 @@ func TestNodesJoinAndLeave(t *testing.T) {
 		t.Errorf("refused: %d", got)
 	}
 }
+
+// A standby answers it itself, broker or not: there is no master to pass it on to.
+func TestAMasterIsForced(t *testing.T) {
+	var did string
+	var answer error
+	s := httptest.NewServer(New(Options{
+		Broker: func() *broker.Broker { return nil }, Master: func() (string, bool) { return "", true },
+		ForceLeader: func(_ context.Context, node string) error {
+			did += node
+			return answer
+		},
+	}))
+	defer s.Close()
+	alone := httptest.NewServer(New(Options{Broker: func() *broker.Broker { return nil }}))
+	defer alone.Close()
+	force := func(url, body string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/cluster/force-leader", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		return a.StatusCode
+	}
+	if got := force(s.URL, `{"node":"c","acceptLoss":true}`); got != http.StatusNoContent || did != "c" {
+		t.Errorf("%d %q", got, did)
+	}
+	for _, body := range []string{`{"node":"c"}`, `{"node":"c","acceptLoss":false}`, `{"acceptLoss":true}`} {
+		if got := force(s.URL, body); got != http.StatusBadRequest || did != "c" {
+			t.Errorf("%s: %d %q", body, got, did)
+		}
+	}
+	answer = errors.New("there is a master")
+	if got := force(s.URL, `{"node":"c","acceptLoss":true}`); got != http.StatusConflict {
+		t.Errorf("refused: %d", got)
+	}
+	if got := force(alone.URL, `{"node":"c","acceptLoss":true}`); got != http.StatusConflict {
+		t.Errorf("alone: %d", got)
+	}
+}

@@ -271,6 +271,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	asked["stepDown"] = true     // TestSteppingDown
 	asked["addMember"] = true    // TestNodesJoinAndLeave
 	asked["removeMember"] = true // TestNodesJoinAndLeave
+	asked["forceLeader"] = true  // TestAMasterIsForced
 	asked["streamRates"] = true  // TestRatesAreStreamed
 	for _, route := range routes {
 		if strings.HasPrefix(route.Pattern, v1) && !asked[route.Name] {

@@ -30,6 +30,7 @@ var routes = []Route{
 	{"POST", v1 + "/cluster/members", "addMember", Admin, 0, false, false, (*call).addMember},
 	{"DELETE", v1 + "/cluster/members/{node}", "removeMember", Admin, 0, false, false, (*call).removeMember},
 	{"POST", v1 + "/cluster/step-down", "stepDown", Admin, 0, false, false, (*call).stepDown},
+	{"POST", v1 + "/cluster/force-leader", "forceLeader", Admin, 0, true, false, (*call).forceLeader},
 	{"GET", v1 + "/broker", "getBroker", Read, 0, false, false, (*call).broker},
 	{"GET", v1 + "/rates", "streamRates", Read, 0, false, false, (*call).rates},
 	{"GET", v1 + "/definitions", "exportDefinitions", Read, 0, false, false, (*call).exportDefinitions},

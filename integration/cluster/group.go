@@ -55,6 +55,9 @@ type Status struct {
 	Epoch   uint64  `json:"epoch"`
 	Members []Copy  `json:"members"`
 	Lease   float64 `json:"leaseSeconds"`
+	Copy    struct {
+		Quorum int `json:"quorum"`
+	} `json:"copy"`
 }
 
 // Copy is what the master knows of a node's copy.

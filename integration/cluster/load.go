@@ -22,12 +22,13 @@ const patience = 2 * time.Second
 type Load struct {
 	History *faults.History
 
-	group   *Group
-	conns   atomic.Int64
-	run     sync.WaitGroup
-	end     context.CancelFunc
-	sent    atomic.Int64 // confirmed
-	scripts []*Script
+	group     *Group
+	producers int // that were started with it
+	conns     atomic.Int64
+	run       sync.WaitGroup
+	end       context.CancelFunc
+	sent      atomic.Int64 // confirmed
+	scripts   []*Script
 
 	mu      sync.Mutex
 	last    time.Time     // of a confirmation
@@ -40,6 +41,7 @@ var queues = []string{"one", "two"}
 // StartLoad starts the clients.
 func StartLoad(ctx context.Context, g *Group) *Load {
 	l, ctx := newLoad(ctx, g)
+	l.producers = len(queues)
 	for i, q := range queues {
 		l.run.Go(func() { l.produce(ctx, q, i) })
 		l.run.Go(func() { l.consume(ctx, q, i+1, 0) })

@@ -17,6 +17,7 @@ import (
 func StartPaced(rate int) func(context.Context, *Group) *Load {
 	return func(ctx context.Context, g *Group) *Load {
 		l, ctx := newLoad(ctx, g)
+		l.producers = 1
 		l.run.Go(func() { l.pace(ctx, queues[0], time.Second/time.Duration(rate)) })
 		l.run.Go(func() { l.consume(ctx, queues[0], 1, 0) })
 		return l
