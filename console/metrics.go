@@ -1,9 +1,12 @@
 package console
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/entrepot-mq/entrepot/core/latency"
 )
 
 // prefix starts the name of every metric of the broker.
@@ -43,6 +46,21 @@ func relayed(s *Stats, put func(float64, ...string)) {
 	}
 }
 
+// members has a sample of each node of a group that replicates; the group's
+// configuration bounds them.
+func members(value func(*Member) *float64) func(*Stats, func(float64, ...string)) {
+	return func(s *Stats, put func(float64, ...string)) {
+		if s.Cluster == nil {
+			return
+		}
+		for i := range s.Cluster.Members {
+			if v := value(&s.Cluster.Members[i]); v != nil {
+				put(*v, s.Cluster.Members[i].Node)
+			}
+		}
+	}
+}
+
 // one is a family of one sample.
 func one(name, help string, kind prometheus.ValueType, value func(s *Stats) float64) family {
 	return family{name, help, kind, "", func(s *Stats, put func(float64, ...string)) { put(value(s)) }}
@@ -61,6 +79,14 @@ var families = []family{
 			put(*s.Cluster.Lease)
 		}
 	}},
+	{"replica_in_sync", "1 for each node that counts for a majority, by what this node knows.", gauge, "node", members(func(m *Member) *float64 { return new(truth(m.InSync)) })},
+	{"replica_lag_records", "Records of the log that a node lacks, on the master.", gauge, "node", members(func(m *Member) *float64 {
+		if m.Lag == nil {
+			return nil
+		}
+		return new(float64(*m.Lag))
+	})},
+	{"replica_silent_seconds", "Time since a node was heard of, on the master.", gauge, "node", members(func(m *Member) *float64 { return m.Silent })},
 	{"connections_relayed", "Open connections that are passed through to the master.", gauge, "listener", relayed},
 
 	{"connections", "Open connections.", gauge, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Connections) })},
@@ -80,6 +106,12 @@ var families = []family{
 	one("messages_expired_total", "Messages whose time to live ended before they were consumed.", counter, func(s *Stats) float64 { return float64(s.Expired) }),
 	one("messages_dead_lettered_total", "Messages moved to a dead-letter queue.", counter, func(s *Stats) float64 { return float64(s.DeadLettered) }),
 	one("messages_dropped_total", "Messages given up.", counter, func(s *Stats) float64 { return float64(s.Dropped) }),
+
+	one("messages_rejected_total", "Deliveries that consumers rejected.", counter, func(s *Stats) float64 { return float64(s.Rejections) }),
+	one("messages_duplicate_total", "Messages that a client sent again and the broker had already.", counter, func(s *Stats) float64 { return float64(s.Duplicates) }),
+	one("operations_denied_total", "Operations that a user had no permission for.", counter, func(s *Stats) float64 { return float64(s.Denied) }),
+	one("authentication_failures_total", "Connections whose user or proof was wrong.", counter, func(s *Stats) float64 { return float64(s.Strangers) }),
+	one("consumers_aborted_total", "Consumers that were ended because they were too slow.", counter, func(s *Stats) float64 { return float64(s.Aborted) }),
 
 	one("queues", "Queues.", gauge, func(s *Stats) float64 { return float64(s.Queues) }),
 	one("durable_subscriptions", "Durable subscriptions to topics.", gauge, func(s *Stats) float64 { return float64(s.Subscriptions) }),
@@ -134,10 +166,41 @@ func truth(b bool) float64 {
 	return 0
 }
 
+// distribution is a histogram that the broker keeps.
+type distribution struct {
+	name, help string
+	counted    func(s *Stats) *latency.Snapshot
+}
+
+var distributions = []distribution{
+	{"store_sync_duration_seconds", "Time that a sync of the log took.", func(s *Stats) *latency.Snapshot { return &s.Syncing }},
+	{
+		"confirm_duration_seconds", "Time until what a client waits for is safe, in a group at a majority: the longest of each batch.",
+		func(s *Stats) *latency.Snapshot { return &s.Confirming },
+	},
+	{
+		"delivery_latency_seconds", "Time from a message's timestamp, which clients may set, to its first delivery: of each consumer's deliveries one in 16.",
+		func(s *Stats) *latency.Snapshot { return &s.Delivering },
+	},
+}
+
+// metric makes what Prometheus knows of it.
+func (d *distribution) metric(desc *prometheus.Desc, s *Stats) prometheus.Metric {
+	counted := d.counted(s)
+	buckets := make(map[float64]uint64, len(latency.Bounds))
+	var below uint64
+	for i, bound := range latency.Bounds {
+		below += counted.Counts[i]
+		buckets[bound.Seconds()] = below
+	}
+	return prometheus.MustNewConstHistogram(desc, counted.Total(), counted.Sum.Seconds(), buckets)
+}
+
 // collector reads the broker's figures once a scrape.
 type collector struct {
 	source Source
 	descs  []*prometheus.Desc // of families
+	shapes []*prometheus.Desc // of distributions
 }
 
 func newCollector(source Source) *collector {
@@ -149,12 +212,15 @@ func newCollector(source Source) *collector {
 		}
 		c.descs = append(c.descs, prometheus.NewDesc(prefix+families[i].name, families[i].help, labels, nil))
 	}
+	for i := range distributions {
+		c.shapes = append(c.shapes, prometheus.NewDesc(prefix+distributions[i].name, distributions[i].help, nil, nil))
+	}
 	return c
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
+	for _, d := range append(slices.Clone(c.descs), c.shapes...) {
 		to <- d
 	}
 }
@@ -169,5 +235,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			}
 			to <- prometheus.MustNewConstMetric(c.descs[i], families[i].kind, value, label...)
 		})
+	}
+	for i := range distributions {
+		to <- distributions[i].metric(c.shapes[i], &s)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/goleak"
+
+	"github.com/entrepot-mq/entrepot/core/latency"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -108,7 +110,8 @@ func TestOnlyReadingIsAllowed(t *testing.T) {
 }
 
 func sampleStats() Stats {
-	return Stats{
+	lag, silent := uint64(12), 0.25
+	s := Stats{
 		Name: "north <1>", Version: "1.2.3", Role: "master", StartedAt: time.UnixMilli(1_700_000_000_500),
 		Listeners:    []Listener{{Name: "stomp:61613", Address: "127.0.0.1:61613", Connections: 3, Opened: 9, BytesIn: 100, BytesOut: 200}},
 		Protocols:    []Protocol{{Name: "stomp", Connections: 3, Received: 40, Delivered: 41}},
@@ -118,7 +121,15 @@ func sampleStats() Stats {
 		MemoryUsed: 4096, MemoryLimit: 1 << 20, LogSize: 3 << 20, PagesSize: 2 << 20, DiskFree: 1 << 40,
 		StoreSyncs: 90, StoreLastSync: 1500 * time.Microsecond, StoreRecords: 100, StoreBytes: 123456,
 		Checkpoints: 2, LastCheckpoint: 20 * time.Millisecond, StoreWaiting: 77,
+		Rejections: 11, Duplicates: 12, Denied: 13, Strangers: 14, Aborted: 15,
+		Cluster: &Cluster{Epoch: 3, Members: []Member{{Node: "n1", InSync: true}, {Node: "n2", Lag: &lag, Silent: &silent}}},
 	}
+	var h latency.Histogram
+	for _, d := range []time.Duration{50 * time.Microsecond, time.Millisecond, 2 * time.Hour} {
+		h.Observe(d)
+	}
+	s.Syncing = h.Snapshot()
+	return s
 }
 
 func TestMetricsAreAsTheyWere(t *testing.T) {

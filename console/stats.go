@@ -1,6 +1,10 @@
 package console
 
-import "time"
+import (
+	"time"
+
+	"github.com/entrepot-mq/entrepot/core/latency"
+)
 
 // Source is the running broker as the console sees it. Its methods are called
 // from many goroutines.
@@ -37,6 +41,11 @@ type Stats struct {
 	Expired      uint64
 	DeadLettered uint64
 	Dropped      uint64
+	Rejections   uint64 // deliveries that consumers rejected
+	Duplicates   uint64 // sends that were made before
+	Denied       uint64 // operations that a user had no permission for
+	Strangers    uint64 // connections whose user or password was wrong
+	Aborted      uint64 // consumers that were too slow
 
 	Queues           int
 	Subscriptions    int // durable ones
@@ -58,6 +67,10 @@ type Stats struct {
 	LastCheckpoint time.Duration // what it took
 	StoreWaiting   int64         // bytes that wait for the log writer
 	ReloadFailed   bool          // the last SIGHUP changed nothing
+
+	Syncing    latency.Snapshot // the log, to disk
+	Confirming latency.Snapshot // what producers wait for
+	Delivering latency.Snapshot // from a message's timestamp to its delivery
 }
 
 // Cluster is what a node knows of its group.
@@ -65,6 +78,15 @@ type Cluster struct {
 	Epoch     uint64   // of the master
 	Failovers uint64   // to this node
 	Lease     *float64 // seconds that are left of the master's claim, nil elsewhere
+	Members   []Member // of a group that replicates
+}
+
+// Member is a node of a group that replicates.
+type Member struct {
+	Node   string
+	InSync bool
+	Lag    *uint64  // records that it lacks, known on the master
+	Silent *float64 // seconds since it was heard of, known on the master
 }
 
 // Listener is an open port and what its connections did.

@@ -21,7 +21,8 @@ var mayImport = map[string]string{
 	"core/security": "core/message golang.org/x/crypto/... golang.org/x/text/unicode/norm github.com/golang-jwt/jwt/v5",
 	// Only tests import it.
 	"core/security/scramtest": "",
-	"core/store":              "core/message core/store/log core/store/pages core/store/disk",
+	"core/latency":            "",
+	"core/store":              "core/message core/latency core/store/log core/store/pages core/store/disk",
 	"core/store/disk":         "golang.org/x/sys/...",
 	"core/store/log":          "core/store/disk",
 	// Only the pages know Badger.
@@ -44,7 +45,7 @@ var mayImport = map[string]string{
 	"election/etcd/...": "election election/... go.etcd.io/... go.uber.org/zap/...",
 	"election/...":      "election election/... golang.org/x/sys/...",
 
-	"console/...": "console/... core/broker core/message core/policy core/security github.com/prometheus/...",
+	"console/...": "console/... core/broker core/latency core/message core/policy core/security github.com/prometheus/...",
 
 	"cmd/config":   "core/message core/policy core/selector core/store github.com/goccy/go-yaml/...",
 	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",

@@ -44,12 +44,13 @@ type node struct {
 	guarded   *guardedLines   // to the guardian, if there is one
 	listening atomic.Bool
 
-	mu     sync.RWMutex
-	broker *broker.Broker // nil while it isn't open
-	stomp  *stomp.Frontend
-	amqp   *amqp.Frontend
-	mqtt   *mqtt.Frontend
-	server *protocols.Server // nil while the ports are closed
+	mu       sync.RWMutex
+	broker   *broker.Broker // nil while it isn't open
+	stomp    *stomp.Frontend
+	amqp     *amqp.Frontend
+	mqtt     *mqtt.Frontend
+	openwire *openwire.Frontend
+	server   *protocols.Server // nil while the ports are closed
 
 	stopping     atomic.Bool
 	reloadFailed atomic.Bool
@@ -289,9 +290,10 @@ func protocolFrontends(b *broker.Broker, name string, log *slog.Logger, members 
 // frontends makes the protocols and checks the listeners' options for them.
 func (n *node) frontends(configs []protocols.ListenerConfig) (map[string]protocols.Frontend, error) {
 	all := protocolFrontends(n.broker, n.cfg.BrokerName, n.log.Logger, n.group.members)
-	n.stomp = all[protocols.STOMP].(*stomp.Frontend) //nolint:errcheck // made above
-	n.amqp = all[protocols.AMQP].(*amqp.Frontend)    //nolint:errcheck // made above
-	n.mqtt = all[protocols.MQTT].(*mqtt.Frontend)    //nolint:errcheck // made above
+	n.stomp = all[protocols.STOMP].(*stomp.Frontend)          //nolint:errcheck // made above
+	n.amqp = all[protocols.AMQP].(*amqp.Frontend)             //nolint:errcheck // made above
+	n.mqtt = all[protocols.MQTT].(*mqtt.Frontend)             //nolint:errcheck // made above
+	n.openwire = all[protocols.OpenWire].(*openwire.Frontend) //nolint:errcheck // made above
 	var problems []error
 	for _, c := range configs {
 		for name, f := range all {
@@ -381,6 +383,9 @@ func (n *node) Stats() console.Stats {
 	if n.group != nil {
 		g := n.group.status()
 		s.Cluster = &console.Cluster{Epoch: g.Epoch, Failovers: g.Failovers, Lease: g.Lease}
+		for _, m := range g.Members {
+			s.Cluster.Members = append(s.Cluster.Members, console.Member{Node: m.Node, InSync: m.InSync, Lag: m.Lag, Silent: m.Silent})
+		}
 	}
 	n.mu.RLock() // the broker isn't closed meanwhile
 	defer n.mu.RUnlock()
@@ -389,6 +394,8 @@ func (n *node) Stats() console.Stats {
 	}
 	b := n.broker.Stats()
 	s.Acknowledged, s.Expired, s.DeadLettered, s.Dropped = b.Acknowledged, b.Expired, b.DeadLettered, b.Discarded
+	s.Rejections, s.Duplicates, s.Denied, s.Strangers, s.Aborted = b.Rejected, b.Duplicates, b.Denied, b.Unauthenticated, b.Aborted
+	s.Syncing, s.Confirming, s.Delivering = b.Store.Syncing, b.Store.Confirming, b.Delivering
 	s.Queues, s.Subscriptions, s.QueueConsumers, s.BlockedProducers = b.Queues, b.Durables, b.Consumers, b.WaitingProducers
 	s.QueueMessages, s.QueueInflight = b.Messages, b.InFlight
 	s.MemoryUsed, s.MemoryLimit = b.MemoryUsed, b.MemoryLimit
@@ -399,9 +406,11 @@ func (n *node) Stats() console.Stats {
 	f := n.stomp.Snapshot()
 	a := n.amqp.Snapshot()
 	m := n.mqtt.Snapshot()
+	o := n.openwire.Snapshot()
 	s.Protocols = []console.Protocol{
 		{Name: "stomp", Connections: f.Connections, Received: f.Received, Delivered: f.Delivered},
 		{Name: "amqp", Connections: a.Connections, Received: a.Received, Delivered: a.Delivered},
+		{Name: "openwire", Connections: o.Connections, Received: o.Received, Delivered: o.Delivered},
 		{Name: "mqtt", Connections: m.Connections, Received: m.Received, Delivered: m.Delivered},
 	}
 	return s

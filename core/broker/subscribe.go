@@ -58,7 +58,7 @@ func (s *Session) newConsumer(sub Subscription, onClose func()) *queue.Consumer 
 	var c *queue.Consumer
 	c = queue.NewConsumer(s.b, queue.ConsumerOptions{
 		Window: sub.Window, Limit: sub.MaxUnsettled, Paused: true, Browse: sub.Browse, Ref: sub.Ref, Target: s.req.Sink,
-		OnAccept: s.b.adviseConsumed(&sub),
+		OnAccept: s.b.adviseConsumed(&sub), OnSample: s.b.delivering,
 		OnClose: func() {
 			onClose()
 			s.mu.Lock()

@@ -112,6 +112,7 @@ type Consumer struct {
 	browse  bool
 	onClose func()
 	accepts func(q *Queue, m *message.Message) // ConsumerOptions.OnAccept
+	sampled func(m *message.Message)           // ConsumerOptions.OnSample
 
 	mu        sync.Mutex
 	credit    uint32 // without window
@@ -140,13 +141,21 @@ type ConsumerOptions struct {
 	// OnAccept hears of each message that the consumer accepts from a queue; nil
 	// if nobody wants to know.
 	OnAccept func(q *Queue, m *message.Message)
+	// OnSample hears of one of sampleEvery deliveries, redeliveries and what
+	// browsers see left out, just before it is made; nil if nobody wants to
+	// know. It is called with locks held and only counts.
+	OnSample func(m *message.Message)
 }
+
+// sampleEvery is how many deliveries of a consumer there are to one of which
+// OnSample hears. The consumer's first is one of those.
+const sampleEvery = 16
 
 // NewConsumer returns a consumer that nothing feeds yet.
 func NewConsumer(b Broker, o ConsumerOptions) *Consumer {
 	c := &Consumer{
 		Ref: o.Ref, broker: b, target: o.Target, window: o.Window, limit: o.Limit, browse: o.Browse,
-		started: !o.Paused, onClose: o.OnClose, accepts: o.OnAccept,
+		started: !o.Paused, onClose: o.OnClose, accepts: o.OnAccept, sampled: o.OnSample,
 	}
 	if o.Paused {
 		c.browsing = 1 // until Start
@@ -290,6 +299,9 @@ func (c *Consumer) hand(q *Queue, h held, m *message.Message, attempts uint32, f
 	if h.q != nil {
 		d.Pos = h.pos
 	}
+	if c.samples(d.Tag) && !d.Redelivered && h.q != nil {
+		c.sampled(m)
+	}
 	c.target.Deliver(d)
 }
 
@@ -301,9 +313,17 @@ func (c *Consumer) Offer(m *message.Message, maxBytes int) bool {
 	if !c.ready() || c.loose > maxBytes {
 		return false
 	}
-	c.target.Deliver(Delivery{Consumer: c, Message: m, Tag: c.spend(held{pos: uint64(m.Size())})})
+	d := Delivery{Consumer: c, Message: m, Tag: c.spend(held{pos: uint64(m.Size())})}
+	if c.samples(d.Tag) {
+		c.sampled(m)
+	}
+	c.target.Deliver(d)
 	return true
 }
+
+// samples reports whether the delivery of that tag is one of those that are
+// measured: each consumer's first one, and then one of sampleEvery.
+func (c *Consumer) samples(tag uint64) bool { return tag%sampleEvery == 1 && c.sampled != nil }
 
 // beginBrowse says that one more queue is to be seen.
 func (c *Consumer) beginBrowse() {

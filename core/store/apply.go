@@ -27,6 +27,7 @@ func (s *Store) applyBatch(b *batch) {
 		b.reqs[i].complete(b.reqs[i].Err)
 		b.reqs[i] = Request{}
 	}
+	s.counts.confirmed(b)
 	s.waiting.Add(-b.size)
 	s.machine.Settle()
 	s.maybeCheckpoint(b)

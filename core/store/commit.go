@@ -15,6 +15,7 @@ type batch struct {
 	pos    log.Position // of the log's end behind it
 	logged int64        // Store.logged at pos
 	synced bool         // pos is on disk
+	asked  time.Time    // when the first request came that somebody waits for; zero: nobody does
 }
 
 // keepRequests is the capacity, in requests, that a batch keeps when it has
@@ -53,6 +54,7 @@ func (s *Store) take(b *batch) (sync, ok bool) {
 	}
 	b.reqs, s.pending = s.pending, b.reqs[:0]
 	sync, s.syncDue = s.syncDue, false
+	b.asked, s.asked = s.asked, time.Time{}
 	return sync, true
 }
 
@@ -155,8 +157,7 @@ func (s *Store) commit(b *batch, sync bool) error {
 	s.counts.bytes.Add(uint64(n))
 	if sync {
 		b.synced = true
-		s.counts.syncs.Add(1)
-		s.counts.lastSync.Store(int64(time.Since(began)))
+		s.counts.synced(time.Since(began))
 	}
 	s.mu.Lock()
 	s.unsynced = !sync && (s.unsynced || soon)

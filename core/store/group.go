@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/entrepot-mq/entrepot/core/store/log"
 	"github.com/entrepot-mq/entrepot/core/store/pages"
@@ -244,12 +245,13 @@ func (s *Store) writeInGroup(b *batch, sync bool) error {
 		s.mu.Unlock()
 		return nil
 	}
+	began := time.Now()
 	if err := s.log.Commit(true); err != nil {
 		s.fail(err)
 		return fmt.Errorf("%w: %w", ErrUncertain, s.Failed())
 	}
 	b.synced = true
-	s.counts.syncs.Add(1)
+	s.counts.synced(time.Since(began))
 	g.lead.Synced(s.log.Durable())
 	return nil
 }
@@ -259,6 +261,7 @@ func (s *Store) awaitQuorum(b *batch) error {
 	g := s.group
 	if g.lead.Early {
 		b.completeEarly()
+		s.counts.confirmed(b)
 	}
 	g.mu.Lock()
 	for g.committed < b.pos.Index && g.lost == nil && s.Failed() == nil {

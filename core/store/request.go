@@ -1,6 +1,9 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Done learns when a request is safe and applied, or why it failed. Complete
 // is called on the applier's goroutine and must not block. (After Close it is
@@ -48,6 +51,9 @@ func (s *Store) Commit(r Request) {
 	}
 	s.waiting.Add(size)
 	s.pending = append(s.pending, r)
+	if r.Done != nil && s.asked.IsZero() {
+		s.asked = time.Now()
+	}
 	wake := false
 	switch {
 	case s.urgent:

@@ -113,6 +113,7 @@ type Store struct {
 	mu              sync.Mutex
 	wake            sync.Cond // something to write, or closing
 	pending         []Request // guarded by mu
+	asked           time.Time // guarded by mu: when the first of pending came that somebody waits for; zero: none did
 	urgent          bool      // guarded by mu: something pending does not wait for company
 	company         *time.Timer
 	waitsForCompany bool // guarded by mu: company runs

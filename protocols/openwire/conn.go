@@ -169,6 +169,7 @@ func (c *conn) closeSession() {
 	}
 	c.session.Close()
 	c.front.leave(c.client.connection, c)
+	c.front.metrics.connections.Add(-1)
 	c.session = nil
 	c.sessions, c.consumers, c.producers, c.local, c.branches = nil, nil, nil, nil, nil
 	c.state = min(c.state, stateNegotiated)

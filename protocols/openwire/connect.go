@@ -84,6 +84,7 @@ func (c *conn) connect(x *wire.ConnectionInfo) (answered bool, err error) {
 	c.client.connection, c.client.id, c.client.manageable = id, x.ClientID.String(), x.Manageable
 	c.client.faultTolerant = c.client.faultTolerant || x.FaultTolerant
 	c.front.enter(id, c)
+	c.front.metrics.connections.Add(1)
 	c.sessions = map[int64]struct{}{implicitSession: {}}
 	c.consumers = make(map[consumerKey]*consumer)
 	c.producers = make(map[producerKey]*producer)

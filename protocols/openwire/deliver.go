@@ -30,6 +30,7 @@ func (w *writer) dispatch(it *outItem) wire.Structure {
 	if it.message == nil {
 		return d
 	}
+	w.c.front.metrics.delivered.Add(1)
 	m := it.message
 	d.RedeliveryCounter = int32(min(it.redeliveries, 1<<30))
 	body, err := w.made.message(m, w.c.front.opts.Converters)

@@ -28,6 +28,7 @@ type Frontend struct {
 	opts       Options
 	read       protocols.ListenerSettings[settings]
 	advisories atomic.Int64 // made so far
+	metrics    metrics
 
 	mu   sync.Mutex
 	byID map[string]*conn // by the ConnectionId that a client chose; guarded by mu

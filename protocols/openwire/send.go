@@ -22,6 +22,7 @@ func (c *conn) send(x wire.Message) (answered bool, err error) {
 	if err == nil && t != nil {
 		err = t.core.Publish(m)
 	}
+	c.front.metrics.received.Add(1)
 	switch {
 	case err != nil && t != nil:
 		return false, t.fail(err)
