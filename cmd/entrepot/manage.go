@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -129,6 +131,23 @@ func (m *manage) list(ctx context.Context, path string, f *listFlags, more func(
 			return items, nil
 		}
 	}
+}
+
+// post sends all of in, however long that takes, and prints the object that the
+// API answers.
+func (m *manage) post(ctx context.Context, path string, query url.Values, in io.Reader, columns []column) error {
+	answer, err := m.api.open(ctx, "POST", path, query, "", bufio.NewReader(in))
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	var out object
+	d := json.NewDecoder(answer)
+	d.UseNumber()
+	if err := d.Decode(&out); err != nil {
+		return fmt.Errorf("the answer broke off: %w", err)
+	}
+	return printOne(m.p.out, m.output, columns, out)
 }
 
 // act calls the API and prints the object that it answers, or done.

@@ -107,6 +107,68 @@ func (b *managedBroker) schedule() string {
 	return e.ID.String()
 }
 
+// prepare has a client prepare a transaction and go away.
+func (b *managedBroker) prepare(name string) {
+	b.t.Helper()
+	s, err := b.Connect(broker.ConnectRequest{Protocol: "test", Sink: idleSink{}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer s.Close()
+	tx := s.Begin()
+	e := message.Envelope{ID: b.NewID(), Destination: message.Queue("prepared"), Durable: true, Timestamp: 1}
+	if err := tx.Publish(message.NewView(&e, &message.View{})); err != nil {
+		b.t.Fatal(err)
+	}
+	w := make(confirmed, 1)
+	if _, err := tx.Prepare(name, w, 0); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := <-w; err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestTransactionCommandsEndWhatWasPrepared(t *testing.T) {
+	b := newManaged(t)
+	b.prepare("a")
+	b.prepare("b")
+	if out := b.ok("tx ls -o wide"); !strings.Contains(out, "61 ") || !strings.Contains(out, "62 ") || !strings.Contains(out, "queue://prepared") {
+		t.Errorf("%s", out)
+	}
+	b.ok("tx commit --yes 61")
+	b.ok("tx rollback --yes 62")
+	if r := b.run("", "tx", "commit", "--yes", "61"); r.code != exitNotFound {
+		t.Errorf("%+v", r)
+	}
+	if q, err := b.Queue("prepared"); err != nil || q.Messages != 1 {
+		t.Errorf("%+v %v", q, err)
+	}
+}
+
+func TestDefinitionsOfOneBrokerMakeThoseOfAnother(t *testing.T) {
+	from, to := newManaged(t), newManaged(t)
+	from.ok("queue create orders")
+	from.ok("topic create news")
+	from.ok("sub create office reader news.> --no-local")
+	document := from.ok("definitions export")
+	for _, made := range []string{`{"queues":1,"subscriptions":1,"topics":1}`, `{"queues":0,"subscriptions":0,"topics":0}`} {
+		r := to.run(document, "definitions", "import", "-o", "jsonl")
+		if strings.TrimSpace(r.out) != made {
+			t.Errorf("got %s%s, want %s", r.out, r.err, made)
+		}
+	}
+	if got := to.ok("definitions export"); got != document {
+		t.Errorf("got %s, want %s", got, document)
+	}
+	if out := to.ok("topic info news"); !strings.Contains(out, "news") {
+		t.Errorf("%s", out)
+	}
+	if out := to.ok("sub info office reader"); !strings.Contains(out, "news.>") {
+		t.Errorf("%s", out)
+	}
+}
+
 type confirmed chan error
 
 func (c confirmed) Complete(_ uint64, err error) { c <- err }
@@ -140,24 +202,29 @@ func managedCommands(b *managedBroker) map[string]string {
 		b.t.Fatal(err)
 	}
 	b.publish(message.Topic("news"), "m")
+	b.prepare("branch")
+	definitions := filepath.Join(b.t.TempDir(), "definitions.json")
+	b.ok("definitions export --file " + definitions)
 	ref := page.Messages[0].Ref.String()
 	return map[string]string{
 		"queue ls": "", "queue info": "orders", "queue create": "fresh", "queue rm": "", "queue purge": "purgeable --yes",
 		"queue pause": "orders", "queue resume": "orders", "queue browse": "orders",
 		"queue move": "orders moved --create " + ref, "queue copy": "orders copied --create --all", "queue retry": "orders --all --yes",
 		"queue export": "", "queue import": "fresh --file " + os.DevNull,
-		"topic ls": "", "topic create": "fresh", "topic rm": "", "sub browse": "* workers", "sub purge": "* workers --yes",
+		"topic ls": "", "topic create": "fresh", "topic info": "news", "topic rm": "", "sub browse": "* workers", "sub info": "office reader", "sub create": "* more news --shared", "sub purge": "* workers --yes",
 		"sub ls": "", "sub rm": "", "conn ls": "", "conn info": "1", "conn close": "",
 		"msg show": "orders " + page.Messages[1].Ref.String(), "msg rm": "",
 		"sched ls": "", "sched info": b.schedule(), "sched rm": "", "sched run": "",
+		"tx ls": "", "tx commit": "", "tx rollback": "",
+		"definitions export": "", "definitions import": "--file " + definitions,
 	}
 }
 
 func TestEveryManagementCommandSpeaksEveryFormat(t *testing.T) {
-	silent := []string{"queue rm", "sub rm", "topic rm", "conn close", "msg rm", "sched rm", "sched run", "queue export"} // print nothing, or lines of their own
+	silent := []string{"queue rm", "sub rm", "topic rm", "conn close", "msg rm", "sched rm", "sched run", "queue export", "tx commit", "tx rollback", "definitions export"} // print nothing, or lines of their own
 	var names []string
 	for _, noun := range (&program{}).root().Commands() {
-		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg", "sched"}, noun.Name()) {
+		if !slices.Contains([]string{"queue", "topic", "sub", "conn", "msg", "sched", "tx", "definitions"}, noun.Name()) {
 			continue
 		}
 		for _, verb := range noun.Commands() {

@@ -27,6 +27,11 @@ func (p *program) topicCommand() *cobra.Command {
 		Example: "  entrepot topic ls --filter \"news.>\"",
 	}, "/topics", topicColumns, nil))
 	cmd.AddCommand(p.managed(&cobra.Command{
+		Use: "info TOPIC", Short: "Show one topic", Long: "Shows one topic, or pattern, that topic ls has.", Example: "  entrepot topic info news",
+	}, 1, 1, func(ctx context.Context, m *manage, args []string) error {
+		return m.act(ctx, "GET", "/topics/"+element(args[0]), nil, nil, topicColumns)
+	}))
+	cmd.AddCommand(p.managed(&cobra.Command{
 		Use: "create TOPIC", Short: "Make a topic",
 		Long:    "Makes a topic: it is listed without subscribers, and can be used where the policy has\nautoCreate: false.",
 		Example: "  entrepot topic create news",
@@ -53,6 +58,19 @@ func (p *program) topicCommand() *cobra.Command {
 	return cmd
 }
 
+var subscriptionColumns = []column{
+	{"CLIENT", "clientId", false},
+	{"NAME", "name", false},
+	{"TOPIC", "topic", false},
+	{"SELECTOR", "selector", true},
+	{"DURABLE", "durable", false},
+	{"SHARED", "shared", true},
+	{"ACTIVE", "active", false},
+	{"MESSAGES", "messages", false},
+	{"IN-FLIGHT", "inFlight", true},
+	{"DISPATCHED", "dispatched", true},
+}
+
 // subManagement adds what manages subscriptions to the command that makes one.
 func (p *program) subManagement(cmd *cobra.Command) {
 	durable := false
@@ -61,22 +79,18 @@ func (p *program) subManagement(cmd *cobra.Command) {
 		Example: "  entrepot sub ls --durable --sort messages --desc",
 	}
 	ls.Flags().BoolVar(&durable, "durable", false, "only durable ones")
-	cmd.AddCommand(p.listCommand(ls, "/subscriptions", []column{
-		{"CLIENT", "clientId", false},
-		{"NAME", "name", false},
-		{"TOPIC", "topic", false},
-		{"SELECTOR", "selector", true},
-		{"DURABLE", "durable", false},
-		{"SHARED", "shared", true},
-		{"ACTIVE", "active", false},
-		{"MESSAGES", "messages", false},
-		{"IN-FLIGHT", "inFlight", true},
-		{"DISPATCHED", "dispatched", true},
-	}, func(q url.Values) {
+	cmd.AddCommand(p.listCommand(ls, "/subscriptions", subscriptionColumns, func(q url.Values) {
 		if durable {
 			q.Set("durable", "true")
 		}
 	}))
+	cmd.AddCommand(p.managed(&cobra.Command{
+		Use: "info CLIENT NAME", Short: "Show one durable subscription",
+		Long:    "Shows one durable subscription. CLIENT is * for a shared one that has no client id.",
+		Example: "  entrepot sub info office reader",
+	}, 2, 2, func(ctx context.Context, m *manage, args []string) error {
+		return m.act(ctx, "GET", "/subscriptions/"+element(args[0])+"/"+element(args[1]), nil, nil, subscriptionColumns)
+	}), p.subCreate())
 	cmd.AddCommand(p.managed(&cobra.Command{
 		Use: "rm CLIENT NAME", Short: "Delete a durable subscription",
 		Long:    "Deletes a durable subscription with all that waits in it. One in use is refused. CLIENT is\n* for a shared one that has no client id.",
@@ -112,6 +126,30 @@ func (p *program) subManagement(cmd *cobra.Command) {
 		path := "/subscriptions/" + element(args[0]) + "/" + element(args[1]) + "/purge"
 		return m.act(ctx, "POST", path, nil, nil, []column{{"REMOVED", "removed", false}})
 	}))
+}
+
+func (p *program) subCreate() *cobra.Command {
+	selector, shared, noLocal := "", false, false
+	cmd := &cobra.Command{
+		Use: "create CLIENT NAME TOPIC", Short: "Make a durable subscription",
+		Long: `Makes a durable subscription that waits for its client. One that exists stays as
+it is. With --shared, CLIENT is * for one without a client id, which clients of any
+id join.`,
+		Example: "  entrepot sub create office reader \"news.>\" --selector \"region = 'north'\"",
+	}
+	f := cmd.Flags()
+	f.StringVar(&selector, "selector", "", "condition on the messages, in SQL-92")
+	f.BoolVar(&shared, "shared", false, "several consumers share it")
+	f.BoolVar(&noLocal, "no-local", false, "leave out what the client itself publishes")
+	return p.managed(cmd, 3, 3, func(ctx context.Context, m *manage, args []string) error {
+		client := args[0]
+		if shared && client == "*" {
+			client = ""
+		}
+		return m.act(ctx, "POST", "/subscriptions", nil, object{
+			"clientId": client, "name": args[1], "topic": args[2], "selector": selector, "shared": shared, "noLocal": noLocal,
+		}, subscriptionColumns)
+	})
 }
 
 var connectionColumns = []column{

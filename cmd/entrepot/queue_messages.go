@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"strconv"
@@ -202,19 +199,7 @@ func (p *program) queueExport() *cobra.Command {
 			return err
 		}
 		defer lines.Close()
-		if file == "" {
-			_, err = io.Copy(p.out, lines)
-			return err
-		}
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(f, lines)
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		return err
+		return p.save(file, lines)
 	})
 }
 
@@ -241,15 +226,8 @@ func (p *program) queueImport() *cobra.Command {
 		if create {
 			q.Set("create", "true")
 		}
-		answer, err := m.api.open(ctx, "POST", "/queues/"+element(args[0])+"/import", q, "application/x-ndjson", bufio.NewReader(in))
-		if err != nil {
-			return err
-		}
-		defer answer.Close()
-		var out object
-		if err := json.NewDecoder(answer).Decode(&out); err != nil {
-			return fmt.Errorf("the answer broke off: %w", err)
-		}
-		return printOne(p.out, m.output, []column{{"IMPORTED", "imported", false}, {"DUPLICATES", "duplicates", false}, {"LINES", "lines", false}}, out)
+		return m.post(ctx, "/queues/"+element(args[0])+"/import", q, in, []column{
+			{"IMPORTED", "imported", false}, {"DUPLICATES", "duplicates", false}, {"LINES", "lines", false},
+		})
 	})
 }

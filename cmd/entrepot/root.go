@@ -69,7 +69,7 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(p.serveCommand(), p.pubCommand(), p.subCommand(), bench.Command(), p.storeCommand(),
-		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.schedCommand(), p.clusterCommand(), p.demoCommand(),
+		p.queueCommand(), p.topicCommand(), p.connCommand(), p.msgCommand(), p.schedCommand(), p.transactionCommand(), p.definitionsCommand(), p.clusterCommand(), p.demoCommand(),
 		p.userCommand(), p.aclCommand(), p.configCommand(), p.healthCommand(), p.versionCommand())
 	root.InitDefaultCompletionCmd()
 	return root

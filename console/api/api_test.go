@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,14 +267,50 @@ func TestDefinitionsComeBack(t *testing.T) {
 	r.want(201, `"name":"x"`, "POST", "/api/v1/queues", `{"name":"x"}`)
 	r.want(200, `"name":"x"`, "POST", "/api/v1/queues", `{"name":"x"}`)
 	r.want(200, `"paused":true`, "POST", "/api/v1/queues/x/pause", "")
-	doc := `{"version":1,"queues":[{"name":"x","paused":true},{"name":"y"}],"subscriptions":[{"clientId":"c","name":"s","topic":"t.\u003e"}]}`
-	r.want(200, `{"queues":1,"subscriptions":1}`, "POST", "/api/v1/definitions", doc)
-	r.want(200, `{"queues":0,"subscriptions":0}`, "POST", "/api/v1/definitions", doc)
+	doc := `{"version":1,"queues":[{"name":"x","paused":true},{"name":"y"}],"topics":[{"name":"made"}],"subscriptions":[{"clientId":"c","name":"s","topic":"t.\u003e"}]}`
+	r.want(200, `{"queues":1,"topics":1,"subscriptions":1}`, "POST", "/api/v1/definitions", doc)
+	r.want(200, `{"queues":0,"topics":0,"subscriptions":0}`, "POST", "/api/v1/definitions", doc)
 	if a := r.want(200, "", "GET", "/api/v1/definitions", ""); a.body != doc+"\n" {
 		t.Errorf("got %s", a.body)
 	}
 	r.want(200, `"clientId":"c"`, "GET", "/api/v1/subscriptions?durable", "")
 	r.want(204, "", "DELETE", "/api/v1/subscriptions/c/s", "")
+	without := `{"version":1,"queues":[],"subscriptions":[]}` // as it was before topics were in it
+	r.want(200, `{"queues":0,"topics":0,"subscriptions":0}`, "POST", "/api/v1/definitions", without)
+}
+
+func TestMessagesAreScheduledOverTheAPI(t *testing.T) {
+	r := newRig(t)
+	const path = "/api/v1/queues/q/messages?create"
+	r.want(201, "ID:", "POST", path, `{"schedule":{"delay":3600000,"period":1000,"repeat":2},"body":{"kind":"text","text":"x"}}`)
+	r.want(201, "ID:", "POST", path, `{"schedule":{"cron":"0 12 * * 1","zone":"Europe/Berlin"}}`)
+	r.want(400, "62", "POST", path, `{"schedule":{"cron":"62 12 * * 1"}}`)
+	r.want(400, "", "POST", path, `{"schedule":{"delay":-1}}`)
+	var got []string
+	for _, s := range decode[scheduled](t, r.want(200, "items", "GET", "/api/v1/schedules", "")).Items {
+		got = append(got, fmt.Sprintf("%d %d %d %q %q", s.Delay, s.Period, s.Repeat, s.Cron, s.Zone))
+	}
+	slices.Sort(got)
+	want := []string{`0 0 0 "0 12 * * 1" "Europe/Berlin"`, `3600000 1000 2 "" ""`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPreparedTransactionsAreEndedOverTheAPI(t *testing.T) {
+	r := newRig(t)
+	c := connectClient(t, r.Broker)
+	first, second := prepare(t, c, "one"), prepare(t, c, "two")
+	r.want(200, `"destinations":["queue://prepared"]}`, "GET", "/api/v1/transactions?filter="+first, "")
+	c.Close()
+	r.want(204, "", "POST", "/api/v1/transactions/"+first+"/commit", "")
+	r.want(204, "", "POST", "/api/v1/transactions/"+second+"/rollback", "")
+	r.want(404, "no transaction of that name", "POST", "/api/v1/transactions/"+first+"/rollback", "")
+	r.want(400, "hexadecimal", "POST", "/api/v1/transactions/none/commit", "")
+	r.want(200, `"total":0`, "GET", "/api/v1/transactions", "")
+	if got := r.texts("prepared"); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("waiting: %q", got)
+	}
 }
 
 func TestRatesAreStreamed(t *testing.T) {

@@ -71,6 +71,19 @@ func (a *API) identify(r *http.Request) (*caller, error) {
 	return c, nil
 }
 
+// callerModel is who asks, as it goes out.
+type callerModel struct {
+	Name  string `json:"name"`
+	Role  string `json:"role"`
+	How   string `json:"how"`
+	Users bool   `json:"users"`
+}
+
+// caller tells who asks what they may do.
+func (c *call) caller() error {
+	return c.json(http.StatusOK, callerModel{c.who.name, c.who.role.String(), c.who.how, c.o.Security != nil})
+}
+
 // local trusts this machine, and only if it was asked for by a name that is
 // this machine's: a name that a stranger's page had point here is not.
 func local(r *http.Request) (*caller, error) {
@@ -100,8 +113,13 @@ func (c *call) allow(route *Route) error {
 			detail: fmt.Sprintf("this takes the role %s, and %s has %s", route.Role, c.who.name, c.who.role),
 		}
 	}
-	if d := route.destination(c.r); route.Action != 0 && !d.IsZero() {
+	d := route.destination(c.r)
+	switch permit := c.permitted(); {
+	case d.IsZero():
+	case route.Action != 0:
 		return c.may(route.Action, d)
+	case permit != nil && !permit(d):
+		return &problem{status: http.StatusForbidden, detail: c.who.name + " has no permission for " + d.String()}
 	}
 	return nil
 }

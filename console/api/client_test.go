@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/hex"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -60,4 +61,22 @@ func schedule(t *testing.T, c *testClient) string {
 		t.Fatal(err)
 	}
 	return e.ID.String()
+}
+
+// prepare has c prepare a transaction that sends its name, and returns its id.
+func prepare(t *testing.T, c *testClient, name string) (id string) {
+	t.Helper()
+	tx := c.Begin()
+	e := message.Envelope{ID: c.NewID(), Destination: message.Queue("prepared"), Durable: true, Priority: 4, Timestamp: 1}
+	if err := tx.Publish(message.NewView(&e, &message.View{Body: message.TextBody(name)})); err != nil {
+		t.Fatal(err)
+	}
+	w := make(done, 1)
+	if _, err := tx.Prepare(name, w, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-w; err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString([]byte(name))
 }

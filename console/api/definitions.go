@@ -13,6 +13,7 @@ import (
 type definitions struct {
 	Version       int                 `json:"version"`
 	Queues        []queueDefinition   `json:"queues"`
+	Topics        []topicDefinition   `json:"topics"`
 	Subscriptions []durableDefinition `json:"subscriptions"`
 }
 
@@ -23,6 +24,11 @@ type durableDefinition struct {
 	Selector string `json:"selector,omitempty"`
 	NoLocal  bool   `json:"noLocal,omitempty"`
 	Shared   bool   `json:"shared,omitempty"`
+}
+
+// topicDefinition is a topic that was made on purpose.
+type topicDefinition struct {
+	Name string `json:"name"`
 }
 
 type queueDefinition struct {
@@ -36,8 +42,9 @@ const definitionsVersion = 1
 const maxDefinitions = 100_000
 
 func (c *call) exportDefinitions() error {
-	out := definitions{Version: definitionsVersion, Queues: []queueDefinition{}, Subscriptions: []durableDefinition{}}
-	for l := (broker.List{Limit: broker.MaxPage}); ; l.Offset += broker.MaxPage {
+	out := definitions{Version: definitionsVersion, Queues: []queueDefinition{}, Topics: []topicDefinition{}, Subscriptions: []durableDefinition{}}
+	permit := c.permitted()
+	for l := (broker.List{Limit: broker.MaxPage, Permit: permit}); ; l.Offset += broker.MaxPage {
 		got, err := c.b.Queues(l, broker.AnyQueue)
 		if err != nil {
 			return err
@@ -49,8 +56,15 @@ func (c *call) exportDefinitions() error {
 			break
 		}
 	}
+	for _, name := range c.b.Topics() {
+		if permit == nil || permit(message.Topic(name)) {
+			out.Topics = append(out.Topics, topicDefinition{name})
+		}
+	}
 	for _, d := range c.b.Durables() {
-		out.Subscriptions = append(out.Subscriptions, durableDefinition(d))
+		if permit == nil || permit(message.Topic(d.Topic)) {
+			out.Subscriptions = append(out.Subscriptions, durableDefinition(d))
+		}
 	}
 	return c.json(http.StatusOK, out)
 }
@@ -58,6 +72,7 @@ func (c *call) exportDefinitions() error {
 // defined says what an import made; the rest existed.
 type defined struct {
 	Queues        int `json:"queues"`
+	Topics        int `json:"topics"`
 	Subscriptions int `json:"subscriptions"`
 }
 
@@ -68,40 +83,70 @@ func (c *call) importDefinitions() error {
 	if err := c.read(&in); err != nil {
 		return err
 	}
-	switch n := len(in.Queues) + len(in.Subscriptions); {
+	switch n := len(in.Queues) + len(in.Topics) + len(in.Subscriptions); {
 	case in.Version != definitionsVersion:
 		return invalid("version %d is unknown: this broker writes and reads version %d", in.Version, definitionsVersion)
 	case n > maxDefinitions:
 		return invalid("%d definitions at once, the limit is %d", n, maxDefinitions)
 	}
+	if err := c.mayDefine(&in); err != nil {
+		return err
+	}
+	out, err := c.define(&in)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, out)
+}
+
+// mayDefine asks for every permission before anything is made.
+func (c *call) mayDefine(in *definitions) error {
 	for _, q := range in.Queues {
 		if err := c.may(security.Create, message.Queue(q.Name)); err != nil {
 			return err
 		}
 	}
-	var out defined
+	for _, t := range in.Topics {
+		if err := c.may(security.Create, message.Topic(t.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) define(in *definitions) (out defined, err error) {
 	for _, q := range in.Queues {
 		made, err := c.b.CreateQueue(q.Name)
 		if err != nil {
-			return err
+			return out, err
+		}
+		if !made {
+			continue
+		}
+		out.Queues++
+		if q.Paused {
+			if err := c.b.SetPaused(q.Name, true); err != nil {
+				return out, err
+			}
+		}
+	}
+	for _, t := range in.Topics {
+		made, err := c.b.CreateTopic(t.Name)
+		if err != nil {
+			return out, err
 		}
 		if made {
-			out.Queues++
-			if q.Paused {
-				if err := c.b.SetPaused(q.Name, true); err != nil {
-					return err
-				}
-			}
+			out.Topics++
 		}
 	}
 	for _, d := range in.Subscriptions {
 		made, err := c.b.CreateDurable(broker.DurableID(d))
 		if err != nil {
-			return err
+			return out, err
 		}
 		if made {
 			out.Subscriptions++
 		}
 	}
-	return c.json(http.StatusOK, out)
+	return out, nil
 }

@@ -25,6 +25,7 @@ type messageModel struct {
 	Timestamp     int64             `json:"timestamp,omitempty"`
 	Expires       int64             `json:"expires,omitempty"`
 	DeliverAt     int64             `json:"deliverAt,omitempty"`
+	Schedule      *scheduleRequest  `json:"schedule,omitempty"`
 	MessageID     string            `json:"messageId,omitempty"`
 	CorrelationID string            `json:"correlationId,omitempty"`
 	GroupID       string            `json:"groupId,omitempty"`
@@ -41,6 +42,31 @@ type messageModel struct {
 	ViewError     string            `json:"viewError,omitempty"`
 	Encoding      string            `json:"encoding,omitempty"`
 	Payload       []byte            `json:"payload,omitempty"`
+}
+
+// scheduleRequest says when a message is to be sent that is sent now. The
+// broker checks it.
+type scheduleRequest struct {
+	Delay  int64  `json:"delay,omitempty"`
+	Period int64  `json:"period,omitempty"`
+	Repeat uint32 `json:"repeat,omitempty"`
+	Cron   string `json:"cron,omitempty"`
+	Zone   string `json:"zone,omitempty"`
+}
+
+// annotations are what the broker knows a schedule by.
+func (s *scheduleRequest) annotations() (all []message.Annotation) {
+	set := func(name, value string) {
+		if value != "" && value != "0" {
+			all = append(all, message.Annotation{Name: "AMQ_SCHEDULED_" + name, Value: value})
+		}
+	}
+	set("DELAY", strconv.FormatInt(s.Delay, 10))
+	set("PERIOD", strconv.FormatInt(s.Period, 10))
+	set("REPEAT", strconv.FormatUint(uint64(s.Repeat), 10))
+	set("CRON", s.Cron)
+	set("TZ", s.Zone)
+	return all
 }
 
 type annotationModel struct {
@@ -205,6 +231,9 @@ func (a *API) build(b *broker.Broker, m *messageModel, d message.Destination) (*
 	}
 	if m.Expires < 0 || m.Timestamp < 0 || m.DeliverAt < 0 {
 		return nil, invalid("a time is negative")
+	}
+	if m.Schedule != nil {
+		e.Annotations = m.Schedule.annotations()
 	}
 	if m.ReplyTo != "" {
 		to, err := message.ParseDestination(m.ReplyTo, message.KindQueue)

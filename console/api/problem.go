@@ -74,7 +74,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		a.o.Logger.Error("an API request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		detail = "the broker failed at this; its log says why"
 	}
-	if p.status == http.StatusUnauthorized {
+	// A browser must not ask for a password by itself what the console's page asks for.
+	if p.status == http.StatusUnauthorized && r.Header.Get("Sec-Fetch-Dest") != "empty" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="entrepot", charset="UTF-8"`)
 	}
 	body := map[string]any{"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": detail}

@@ -31,6 +31,7 @@ var routes = []Route{
 	{"DELETE", v1 + "/cluster/members/{node}", "removeMember", Admin, 0, false, false, (*call).removeMember},
 	{"POST", v1 + "/cluster/step-down", "stepDown", Admin, 0, false, false, (*call).stepDown},
 	{"POST", v1 + "/cluster/force-leader", "forceLeader", Admin, 0, true, false, (*call).forceLeader},
+	{"GET", v1 + "/caller", "getCaller", None, 0, true, false, (*call).caller},
 	{"GET", v1 + "/broker", "getBroker", Read, 0, false, false, (*call).broker},
 	{"GET", v1 + "/rates", "streamRates", Read, 0, false, false, (*call).rates},
 	{"GET", v1 + "/definitions", "exportDefinitions", Read, 0, false, false, (*call).exportDefinitions},
@@ -57,6 +58,7 @@ var routes = []Route{
 	{"POST", v1 + "/queues/{name}/import", "importMessages", Operate, security.Write, false, true, (*call).importMessages},
 
 	{"GET", v1 + "/topics", "listTopics", Read, 0, false, false, (*call).listTopics},
+	{"GET", v1 + "/topics/{name}", "getTopic", Read, 0, false, false, (*call).getTopic},
 	{"POST", v1 + "/topics", "createTopic", Admin, 0, false, false, (*call).createTopic},
 	{"DELETE", v1 + "/topics/{name}", "deleteTopic", Admin, security.Admin, false, false, (*call).deleteTopic},
 	{"POST", v1 + "/topics/{name}/messages", "sendToTopic", Operate, security.Write, false, true, (*call).send},
@@ -64,6 +66,8 @@ var routes = []Route{
 	{"DELETE", v1 + "/subscriptions/{client}/{subscription}", "deleteSubscription", Admin, 0, false, false, (*call).deleteSubscription},
 	{"GET", v1 + "/subscriptions/{client}/{subscription}/messages", "browseSubscription", Read, 0, false, false, (*call).browseSubscription},
 	{"POST", v1 + "/subscriptions/{client}/{subscription}/purge", "purgeSubscription", Operate, 0, false, false, (*call).purgeSubscription},
+	{"POST", v1 + "/subscriptions", "createSubscription", Admin, 0, false, false, (*call).createSubscription},
+	{"GET", v1 + "/subscriptions/{client}/{subscription}", "getSubscription", Read, 0, false, false, (*call).getSubscription},
 	{"GET", v1 + "/policies", "getPolicy", Read, 0, false, false, (*call).getPolicy},
 
 	{"GET", v1 + "/connections", "listConnections", Read, 0, false, false, (*call).listConnections},
@@ -75,6 +79,10 @@ var routes = []Route{
 	{"GET", v1 + "/schedules/{job}", "getSchedule", Read, 0, false, false, (*call).getSchedule},
 	{"DELETE", v1 + "/schedules/{job}", "deleteSchedule", Operate, 0, false, false, (*call).deleteSchedule},
 	{"POST", v1 + "/schedules/{job}/run", "runSchedule", Operate, 0, false, false, (*call).runSchedule},
+
+	{"GET", v1 + "/transactions", "listTransactions", Admin, 0, false, false, (*call).listTransactions},
+	{"POST", v1 + "/transactions/{transaction}/commit", "commitTransaction", Admin, 0, false, false, (*call).commitTransaction},
+	{"POST", v1 + "/transactions/{transaction}/rollback", "rollbackTransaction", Admin, 0, false, false, (*call).rollbackTransaction},
 
 	// What ActiveMQ's users and their tools ask for.
 	{"POST", "/api/message/{path...}", "restSend", Operate, 0, false, false, (*call).restSend},

@@ -44,6 +44,15 @@ func (c *call) deleteTopic() error {
 	return c.none()
 }
 
+// getTopic shows a topic, or a pattern, that ListTopics has.
+func (c *call) getTopic() error {
+	t, err := c.b.Topic(c.r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, showTopic(&t))
+}
+
 // sharedByAll stands in paths for the client id of a subscription that has
 // none, since a path can't have an empty element. A client may be called so:
 // its own subscription of the name goes first.
@@ -92,6 +101,42 @@ func (c *call) permitted() func(message.Destination) bool {
 		return nil
 	}
 	return c.knows
+}
+
+func (c *call) getSubscription() error {
+	client, name, err := c.subscription(security.Read)
+	if err != nil {
+		return err
+	}
+	s, err := c.b.Subscription(client, name)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, showSubscription(&s))
+}
+
+// createSubscription makes a durable subscription that waits for its client.
+func (c *call) createSubscription() error {
+	var body durableDefinition
+	if err := c.read(&body); err != nil {
+		return err
+	}
+	if err := c.mayPattern(security.Read, message.Topic(body.Topic)); err != nil {
+		return err
+	}
+	made, err := c.b.CreateDurable(broker.DurableID(body))
+	if err != nil {
+		return err
+	}
+	s, err := c.b.Subscription(body.ClientID, body.Name)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if made {
+		status = http.StatusCreated
+	}
+	return c.json(status, showSubscription(&s))
 }
 
 func (c *call) deleteSubscription() error {

@@ -382,36 +382,12 @@ type TopicInfo struct {
 }
 
 // ListTopics lists the topics that somebody subscribes to, and those that were
-// made on purpose. Sort keys: name,
-// subscribers.
+// made on purpose. Sort keys: name, subscribers.
 func (b *Broker) ListTopics(l List) (Listed[TopicInfo], error) {
 	if l.Sort != "" && l.Sort != "name" && l.Sort != "subscribers" {
 		return Listed[TopicInfo]{}, unknownSort(l.Sort, "name", "subscribers")
 	}
-	topics := make(map[string]*TopicInfo)
-	of := func(name string) *TopicInfo {
-		if topics[name] == nil {
-			topics[name] = &TopicInfo{Name: name}
-		}
-		return topics[name]
-	}
-	for _, d := range b.everyDurable() {
-		if l.selects(d.spec.Pattern) && l.permits(message.Topic(d.spec.Pattern)) {
-			of(d.spec.Pattern).Durable++
-		}
-	}
-	for _, s := range b.everySession() {
-		for _, c := range s.subscriptions() {
-			if c.Destination.Kind == message.KindTopic && c.Durable == "" && l.selects(c.Destination.Name) && l.permits(c.Destination) {
-				of(c.Destination.Name).Subscribers++
-			}
-		}
-	}
-	for _, name := range b.catalog.all() {
-		if l.selects(name) && l.permits(message.Topic(name)) {
-			of(name).Created = true
-		}
-	}
+	topics := b.topicsIn(func(name string) bool { return l.selects(name) && l.permits(message.Topic(name)) })
 	rows := make([]row[TopicInfo], 0, len(topics))
 	for name, t := range topics {
 		r := row[TopicInfo]{name: name, item: *t}

@@ -381,30 +381,6 @@ func withoutCause(all []message.Annotation) []message.Annotation {
 	return kept
 }
 
-// Send publishes messages for an administrator, all or none, and waits until
-// they are safe. A queue that doesn't exist is made if create is given.
-func (b *Broker) Send(create bool, msgs ...*message.Message) error {
-	for _, m := range msgs {
-		op := "send to " + m.Destination.String()
-		switch d := m.Destination; {
-		case d.IsZero() || d.Kind.IsTemp():
-			return fail(CodeInvalid, "send", "no queue and no topic is named")
-		case len(m.Raw()) > b.o.MaxMessage:
-			return fail(CodeTooLarge, op, "the message has %d bytes, the limit is %d (limits.maxMessage)", len(m.Raw()), b.o.MaxMessage)
-		case d.Kind.IsQueue() && !create && b.queues.get(d) == nil:
-			return fail(CodeNotFound, op, "the queue does not exist; create it first, or ask for that")
-		}
-		if err := checkName(op, m.Destination.Name); err != nil {
-			return err
-		}
-	}
-	if _, wait := b.pressure(); wait {
-		return fail(CodeFull, "send", "memory or disk are short of room for messages: try again later")
-	}
-	b.counts.published.Add(uint64(len(msgs)))
-	return b.commitOps("send", b.publishOps(nil, b.forwards.expand(msgs))...)
-}
-
 // ImportID is the annotation by which an imported message is known again.
 const ImportID = "entrepotImportID"
 

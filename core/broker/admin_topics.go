@@ -51,5 +51,44 @@ func (b *Broker) purge(q *queue.Queue) (removed int, err error) {
 	return n + q.PurgeTransient(), nil
 }
 
+// topicsIn returns the topics and patterns that are known and whose name is
+// wanted.
+func (b *Broker) topicsIn(wanted func(name string) bool) map[string]*TopicInfo {
+	topics := make(map[string]*TopicInfo)
+	of := func(name string) *TopicInfo {
+		if topics[name] == nil {
+			topics[name] = &TopicInfo{Name: name}
+		}
+		return topics[name]
+	}
+	for _, d := range b.everyDurable() {
+		if wanted(d.spec.Pattern) {
+			of(d.spec.Pattern).Durable++
+		}
+	}
+	for _, s := range b.everySession() {
+		for _, c := range s.subscriptions() {
+			if c.Destination.Kind == message.KindTopic && c.Durable == "" && wanted(c.Destination.Name) {
+				of(c.Destination.Name).Subscribers++
+			}
+		}
+	}
+	for _, name := range b.catalog.all() {
+		if wanted(name) {
+			of(name).Created = true
+		}
+	}
+	return topics
+}
+
+// Topic returns what there is to know of one topic, or pattern, that ListTopics
+// has.
+func (b *Broker) Topic(name string) (TopicInfo, error) {
+	if t := b.topicsIn(func(n string) bool { return n == name })[name]; t != nil {
+		return *t, nil
+	}
+	return TopicInfo{}, fail(CodeNotFound, "show "+message.Topic(name).String(), "nobody subscribes to it and it was not made")
+}
+
 // permits reports whether who asks for the list may know of d.
 func (l *List) permits(d message.Destination) bool { return l.Permit == nil || l.Permit(d) }

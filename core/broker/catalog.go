@@ -93,6 +93,14 @@ func (c *catalog) all() []string {
 	return all
 }
 
+// Topics returns the names of the topics that were made on purpose, in their
+// order, for definitions.
+func (b *Broker) Topics() []string {
+	all := b.catalog.all()
+	slices.Sort(all)
+	return all
+}
+
 // CreateTopic makes a topic, which is then listed and can be used where the
 // policy has none made on first use. made says that it was not made before.
 func (b *Broker) CreateTopic(name string) (made bool, err error) {

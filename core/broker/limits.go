@@ -33,6 +33,7 @@ type passage struct {
 	dropped map[*queue.Queue][]uint64 // what makes room, held
 	full    *queue.Queue              // whose limit makes the producer wait
 	most    policy.Limit              // of full
+	over    *queue.Queue              // that was full before, and whose producers wait
 	done    Done
 	token   uint64
 }
@@ -89,6 +90,9 @@ func (p *passage) add(q *queue.Queue, m *message.Message, limit policy.Limit) er
 			more.Messages--
 			more.Bytes -= size
 		}
+	}
+	if limit.Overflow == policy.Block && !room.takes(more) {
+		p.over = q
 	}
 	p.l.coming[q] = sum(p.l.coming[q], more)
 	p.coming[q] = sum(p.coming[q], more)

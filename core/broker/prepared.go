@@ -233,32 +233,41 @@ func (c *preparing) Complete(_ uint64, err error) {
 // may be nil, is completed when that is safe.
 func (s *Session) EndPrepared(name string, commit bool, done Done, token uint64) error {
 	op := "roll back a prepared transaction"
-	change := byte(branchRollback)
 	if commit {
-		op, change = "commit a prepared transaction", branchCommit
+		op = "commit a prepared transaction"
 	}
 	p := s.b.prepared
-	br, err := p.end(op, name, s.userName())
+	br, err := p.end(op, name, s.userName(), false)
 	if err != nil {
 		return err
+	}
+	s.commit(p.request(name, br, commit, done, token))
+	return nil
+}
+
+// request is what ends a branch that was claimed for it.
+func (p *prepared) request(name string, br *branch, commit bool, done Done, token uint64) store.Request {
+	change := byte(branchRollback)
+	if commit {
+		change = branchCommit
 	}
 	ops := []store.Op{branchOp(change, name, "", nil)}
 	if commit {
 		ops = append(ops, p.effects(br)...)
 	}
-	s.commit(store.Request{Ops: ops, Durability: store.Synced, Done: &ending{p, br, commit, done, token}})
-	return nil
+	return store.Request{Ops: ops, Durability: store.Synced, Done: &ending{p, br, commit, done, token}}
 }
 
-// end claims the branch of that name for its end.
-func (p *prepared) end(op, name, user string) (*branch, error) {
+// end claims the branch of that name for its end by user, or with all by somebody
+// who may end those of all users.
+func (p *prepared) end(op, name, user string, all bool) (*branch, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	br := p.list[name]
 	switch {
 	case br == nil || br.ends:
 		return nil, fail(CodeNotFound, op, "no transaction of that name is prepared")
-	case br.user != user:
+	case br.user != user && !all:
 		return nil, fail(CodeForbidden, op, "another user prepared it")
 	}
 	br.ends = true

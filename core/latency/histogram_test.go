@@ -11,8 +11,14 @@ func TestADurationIsCountedInTheFirstBucketThatHoldsIt(t *testing.T) {
 		d    time.Duration
 		want int
 	}{
-		{-time.Second, 0}, {0, 0}, {100 * time.Microsecond, 0}, {100*time.Microsecond + 1, 1},
-		{time.Millisecond, 3}, {time.Hour, len(Bounds) - 1}, {time.Hour + 1, len(Bounds)}, {1 << 62, len(Bounds)},
+		{-time.Second, 0},
+		{0, 0},
+		{100 * time.Microsecond, 0},
+		{100*time.Microsecond + 1, 1},
+		{time.Millisecond, 3},
+		{time.Hour, len(Bounds) - 1},
+		{time.Hour + 1, len(Bounds)},
+		{1 << 62, len(Bounds)},
 	} {
 		var h Histogram
 		h.Observe(test.d)
