@@ -40,3 +40,10 @@ func start(t *testing.T, o harness.Options) *harness.Broker {
 	t.Cleanup(b.Close)
 	return b
 }
+
+func write(t *testing.T, file string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -86,9 +86,13 @@ func stompPyBrokers(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"broker", "broker2", "client"} {
-		certify(t, keys, name, time.Now().AddDate(0, 0, 1))
+		if err := harness.Certify(keys, name, time.Now().AddDate(0, 0, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	certify(t, keys, "expiredbroker", time.Now().AddDate(0, 0, -1))
+	if err := harness.Certify(keys, "expiredbroker", time.Now().AddDate(0, 0, -1)); err != nil {
+		t.Fatal(err)
+	}
 	tls := func(name string) string {
 		return "stomp+ssl://127.0.0.1:0?" + url.Values{
 			"transport.certificate": {filepath.Join(keys, name+".pem")}, "transport.key": {filepath.Join(keys, name+".key")},

@@ -15,6 +15,8 @@ import (
 	"github.com/entrepot-mq/entrepot/protocols"
 )
 
+var _ broker.Sink = (*conn)(nil)
+
 // conn is one client's connection.
 type conn struct {
 	// immutable once serve runs
@@ -35,7 +37,8 @@ type conn struct {
 	heard    *broker.Listening
 	version  version
 	terms    terms
-	aliases  [][]byte // topics of the client's aliases, in the broker's notation, from 1
+	auth     *authentication // nil if the client asked for no method
+	aliases  [][]byte        // topics of the client's aliases, in the broker's notation, from 1
 	held     protocols.Holdback[heldOp]
 	nowMs    int64  // when the input being worked on was read
 	expiry   uint32 // seconds that the session lives once the connection has ended

@@ -21,7 +21,10 @@ func (c *conn) connect(p packet) error {
 	if c.elsewhere != "" {
 		return redirected(c.elsewhere)
 	}
-	return c.open(&k)
+	if k.props.present.has(propAuthMethod) {
+		return c.beginAuth(&k, p.body)
+	}
+	return c.open(&k, nil, nil)
 }
 
 // settle5 takes over what CONNECT says of the connection, and checks it.
@@ -42,8 +45,6 @@ func (c *conn) settle5(k *connectPacket) error {
 		return faultf(badClientID, "client identifier has %d bytes, the limit is %d", len(k.clientID), c.set.clientID) // [MQTT-3.1.3-8]
 	case len(k.clientID) == 0 && (k.version == v31 || k.version == v311 && !k.cleanStart):
 		return faultf(badClientID, "client identifier is empty") // 3.1.1 [MQTT-3.1.3-8]
-	case k.props.present.has(propAuthMethod):
-		return faultf(badAuthenticationMethod, "authentication method %q is not known", clip(alias(k.props.authMethod)))
 	}
 	return nil
 }
@@ -64,12 +65,22 @@ func (c *conn) keepAlive(k *connectPacket) time.Duration {
 	return d
 }
 
-// open authenticates the client, takes its stored session and answers.
-func (c *conn) open(k *connectPacket) error {
-	r := broker.ConnectRequest{
-		Protocol: "mqtt", Version: k.version.String(), ClientID: string(k.clientID),
-		Login: string(k.userName), Passcode: string(k.password), Remote: c.net.Remote, Listener: c.net.Listener,
+// request says who is there, before it is known who that is.
+func (c *conn) request() broker.ConnectRequest {
+	return broker.ConnectRequest{
+		Protocol: "mqtt", Version: c.version.String(), Remote: c.net.Remote, Listener: c.net.Listener,
 		TLS: c.net.TLS, TakeOver: true, Sink: c, // [MQTT-3.1.4-3]
+	}
+}
+
+// open authenticates the client, takes its stored session and answers. id is
+// who it is if a method of enhanced authentication has found out, and proof the
+// last of its data.
+func (c *conn) open(k *connectPacket, id *broker.Identity, proof []byte) error {
+	r := c.request()
+	r.ClientID, r.Identity = string(k.clientID), id
+	if id == nil {
+		r.Login, r.Passcode = string(k.userName), string(k.password)
 	}
 	assigned := r.ClientID == ""
 	if assigned {
@@ -94,7 +105,7 @@ func (c *conn) open(k *connectPacket) error {
 	c.front.metrics.connections.Add(1)
 	c.front.metrics.opened.Add(1)
 	c.startKeepAlive()
-	c.postConnack(k, present, assigned)
+	c.postConnack(k, present, assigned, proof)
 	c.log.Debug("client connected", "version", c.version.String(), "client_id", session.ClientID(), "session_present", present)
 	return c.resume(present)
 }
@@ -147,7 +158,7 @@ func (c *conn) newWill(w *willFields) *broker.Will {
 }
 
 // postConnack accepts the connection [MQTT-3.2.0-1].
-func (c *conn) postConnack(k *connectPacket, present, assigned bool) {
+func (c *conn) postConnack(k *connectPacket, present, assigned bool, proof []byte) {
 	var flags byte
 	if present && c.version > v31 { // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 		flags = 1
@@ -159,6 +170,9 @@ func (c *conn) postConnack(k *connectPacket, present, assigned bool) {
 			return append(b, byte(typeConnack)<<4, 2, flags, 0)
 		}
 		props := c.connackProperties(k, assigned)
+		if c.auth != nil { // [MQTT-4.12.0-6]
+			props = appendMethod(props, c.auth.method, proof)
+		}
 		n := 2 + varintSize(len(props)) + len(props)
 		b = append(appendVarint(append(b, byte(typeConnack)<<4), n), flags, byte(success))
 		return append(appendVarint(b, len(props)), props...)

@@ -1,7 +1,5 @@
 package mqtt
 
-import "github.com/entrepot-mq/entrepot/core/broker"
-
 // disconnect ends the connection by the client's will (MQTT 5.0, 3.14), which
 // deletes the other one: the will message [MQTT-3.1.2-10] [MQTT-3.14.4-3].
 func (c *conn) disconnect(p packet) error {
@@ -18,16 +16,3 @@ func (c *conn) disconnect(p packet) error {
 	c.withWill = d.reason != success
 	return errDisconnect
 }
-
-// authenticateAgain takes an AUTH within a session (MQTT 5.0, 4.12.1).
-func (c *conn) authenticateAgain(p packet) error {
-	if c.version < v5 {
-		return violation("AUTH came on a connection of MQTT %v", c.version)
-	}
-	if err := checkAuth(p); err != nil {
-		return err
-	}
-	return violation("AUTH came on a connection without an authentication method") // [MQTT-4.12.1-1]
-}
-
-var _ broker.Sink = (*conn)(nil)

@@ -35,25 +35,6 @@ func clientDisconnect(r reason) bool {
 	return false
 }
 
-// checkAuth reads an AUTH: the broker knows no method, so that only its form counts.
-func checkAuth(p packet) error {
-	var a endPacket
-	f := fields{b: p.body}
-	if len(f.b) > 0 {
-		a.reason = reason(f.byte("reason code"))
-		if len(f.b) > 0 {
-			a.props.read(&f, authProperties)
-		}
-	}
-	if err := f.end(); err != nil {
-		return err
-	}
-	if a.reason != continueAuthentication && a.reason != reAuthenticate {
-		return violation("AUTH has reason code %#x", uint8(a.reason)) // [MQTT-3.15.2-1]
-	}
-	return nil
-}
-
 // appendDisconnect encodes the broker's own DISCONNECT, which only MQTT 5 has.
 func appendDisconnect(b []byte, f *fault, withText bool) []byte {
 	var props []byte

@@ -18,6 +18,9 @@ type Options struct {
 	Logger     *slog.Logger
 	// Server is the product and version that $SYS/broker/version shows.
 	Server string
+	// Methods are those of enhanced authentication, by name; nil is
+	// SCRAM-SHA-256 against the broker's users.
+	Methods map[string]Method
 }
 
 // Frontend speaks MQTT on any number of connections.
@@ -38,6 +41,9 @@ var (
 func New(o Options) *Frontend {
 	if o.Server == "" {
 		o.Server = "Entrepot"
+	}
+	if o.Methods == nil {
+		o.Methods = builtInMethods(o.Broker)
 	}
 	f := &Frontend{opts: o}
 	f.sys.started = time.Now()

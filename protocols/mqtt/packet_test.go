@@ -35,7 +35,7 @@ func decodeAny(p packet, v version) (again []byte, err error) {
 	case typeDisconnect:
 		_, err = readDisconnect(p, v)
 	case typeAuth:
-		err = checkAuth(p)
+		_, err = readAuth(p)
 	case typeReserved, typeConnack, typeSuback, typeUnsuback, typePingreq, typePingresp:
 	}
 	return again, err

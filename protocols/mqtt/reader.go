@@ -187,7 +187,10 @@ func (c *conn) handle(p packet) error {
 		c.log.Debug("packet received", "packet", p)
 	}
 	if c.session == nil {
-		if p.kind == typeConnect {
+		switch {
+		case c.auth != nil:
+			return c.authenticating(p)
+		case p.kind == typeConnect:
 			return c.connect(p)
 		}
 		return violation("%v before CONNECT", p.kind) // [MQTT-3.1.0-1]
