@@ -33,6 +33,8 @@ type conn struct {
 	net   *protocols.Conn
 	log   *slog.Logger
 	set   *settings
+	// elsewhere is where the client is to go (host:port), "" if it is served.
+	elsewhere string
 
 	// Guarded by turn: the reader's, and for a moment that of the goroutine
 	// that goes on with held sends.

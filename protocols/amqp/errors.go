@@ -24,6 +24,7 @@ const (
 	errIllegalState   = "amqp:illegal-state"
 
 	errConnectionForced = "amqp:connection:forced"
+	errRedirect         = "amqp:connection:redirect"
 	errFraming          = "amqp:connection:framing-error"
 
 	errWindow     = "amqp:session:window-violation"
@@ -55,12 +56,13 @@ type fault struct {
 	condition string
 	text      string
 	field     string // that is invalid, for clients that look for it (ActiveMQ)
+	info      message.Value
 }
 
 func (f *fault) Error() string { return f.text }
 
 func (f *fault) wire() *condition {
-	c := &condition{condition: f.condition, description: f.text}
+	c := &condition{condition: f.condition, description: f.text, info: f.info}
 	if f.field != "" {
 		c.info = message.MapValue([]message.MapEntry{{Key: message.SymbolValue("invalid-field"), Value: message.SymbolValue(f.field)}})
 	}

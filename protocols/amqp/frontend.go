@@ -67,8 +67,12 @@ func (f *Frontend) maxMessage() int {
 }
 
 // Serve implements protocols.Frontend.
-func (f *Frontend) Serve(nc *protocols.Conn) {
+func (f *Frontend) Serve(nc *protocols.Conn) { f.serve(nc, "") }
+
+// serve serves a client, or tells it to go elsewhere.
+func (f *Frontend) serve(nc *protocols.Conn, elsewhere string) {
 	c := newConn(f, nc)
+	c.elsewhere = elsewhere
 	if err := c.configure(); err != nil {
 		c.log.Error("listener has options that can't be read", "listener", nc.Listener, "err", err)
 		_ = nc.Close() // nothing was said yet

@@ -28,6 +28,8 @@ type rig struct {
 	front   *Frontend
 	address string
 	ctx     context.Context
+
+	elsewhere string // where clients are sent; set before they connect
 }
 
 func newRig(tb testing.TB, values protocols.Values) *rig {
@@ -70,7 +72,12 @@ func newRigWith(tb testing.TB, values protocols.Values, o broker.Options) *rig {
 				return
 			}
 			serving.Go(func() {
-				r.front.Serve(&protocols.Conn{Conn: s, ID: id, Remote: s.RemoteAddr(), Listener: "test", Values: values, Wheel: wheel})
+				nc := &protocols.Conn{Conn: s, ID: id, Remote: s.RemoteAddr(), Listener: "test", Values: values, Wheel: wheel}
+				if r.elsewhere != "" {
+					r.front.Redirect(nc, r.elsewhere)
+				} else {
+					r.front.Serve(nc)
+				}
 			})
 		}
 	})

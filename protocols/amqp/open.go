@@ -26,6 +26,9 @@ func (c *conn) handleOpen(d *decoder) error {
 	if err := c.checkOpen(&o); err != nil {
 		return c.refuseOpen(err)
 	}
+	if c.elsewhere != "" {
+		return c.refuseOpen(redirected(c.elsewhere))
+	}
 	r := c.request()
 	r.ClientID = o.containerID
 	session, err := c.front.opts.Broker.Connect(r)

@@ -51,6 +51,9 @@ func (c *conn) greet(header string) error {
 // among them if it is of use to every user, or the listener names it: clients
 // that have the choice take it, and don't fall back.
 func (c *conn) mechanisms() []string {
+	if c.elsewhere != "" {
+		return []string{mechanismPlain, mechanismAnonymous} // any will do
+	}
 	certified := c.net.TLS != nil && len(c.net.TLS.VerifiedChains) > 0
 	named := len(c.set.mechanisms) > 0
 	scram := named || c.front.opts.Broker.OffersSCRAM()
@@ -79,6 +82,9 @@ func (c *conn) handleSASL(code uint64, d *decoder) error {
 		in.decode(d)
 		if d.err != nil {
 			return malformed("sasl-init", d)
+		}
+		if c.elsewhere != "" {
+			return c.postOutcome(saslOutcome{code: saslOK})
 		}
 		if in.mechanism == mechanismSCRAM && c.set.serves(mechanismSCRAM) {
 			if c.login = c.front.opts.Broker.SCRAM(c.request()); c.login != nil {
