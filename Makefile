@@ -91,7 +91,7 @@ integration: ## install clients of other languages and run them, and faults, aga
 	go test -tags integration -p 1 -count=1 -timeout 60m -v ./integration/...
 
 .PHONY: suites
-suites: ## clone the test suites of stomp.py, stompjs and Eclipse Paho and run them against the real broker
+suites: ## clone the test suites of stomp.py, stompjs and Eclipse Paho, take go-amqp's, and run them against the real broker
 	go test -tags suites -count=1 -timeout 20m -v ./integration/suites
 
 .PHONY: docker

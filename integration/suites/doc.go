@@ -7,5 +7,7 @@
 //
 //	STOMPPY_SUITE=~/src/stomp.py STOMPJS_SUITE=~/src/stompjs PAHO_SUITE=~/src/paho.mqtt.testing make suites
 //
+// go-amqp's integration tests come with its module, at the version of go.mod.
+//
 // stomp.py's tests use the fixed ports 61613 (the broker's) and 60000 (a stub's).
 package suites
