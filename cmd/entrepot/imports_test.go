@@ -52,7 +52,7 @@ var mayImport = map[string]string{
 	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... github.com/eclipse/paho.mqtt.golang/... github.com/Azure/go-amqp golang.org/x/...",
 
 	// Real clients talk to the real binary.
-	"integration/...": "integration/... cmd/config github.com/go-stomp/stomp/v3/... github.com/gorilla/websocket golang.org/x/...",
+	"integration/...": "integration/... cmd/config github.com/go-stomp/stomp/v3/... github.com/gorilla/websocket github.com/Azure/go-amqp golang.org/x/...",
 }
 
 func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
