@@ -105,32 +105,45 @@ func (a *Account) Produce(ctx context.Context, address string) {
 	}
 }
 
+// maxUnsettled are the deliveries that a consumer leaves unsettled, of twice
+// the credit.
+const maxUnsettled = 25
+
 // Consume receives until the connection ends, and settles two of three
 // messages, each until the broker has said that it is; the third stays
-// unsettled.
+// unsettled until there are many of those.
 func (a *Account) Consume(ctx context.Context, address string) {
 	s, end, err := dial(ctx, address)
 	if err != nil {
 		return
 	}
 	defer end()
-	in, err := s.NewReceiver(ctx, plainQueue, &amqp.ReceiverOptions{Credit: 50, SettlementMode: amqp.ReceiverSettleModeSecond.Ptr()})
+	in, err := s.NewReceiver(ctx, plainQueue, &amqp.ReceiverOptions{Credit: 2 * maxUnsettled, SettlementMode: amqp.ReceiverSettleModeSecond.Ptr()})
+	var left []*amqp.Message
 	for i := 0; err == nil; i++ {
 		var m *amqp.Message
 		if m, err = in.Receive(ctx, nil); err != nil {
 			return
 		}
-		body := string(m.GetData())
-		a.got(body)
+		a.got(string(m.GetData()))
 		if i%3 == 2 {
-			continue
+			if left = append(left, m); len(left) <= maxUnsettled {
+				continue
+			}
+			m, left = left[0], left[1:]
 		}
-		if err = in.AcceptMessage(ctx, m); err == nil {
-			a.mu.Lock()
-			a.settled[body] = true
-			a.mu.Unlock()
-		}
+		err = a.settle(ctx, in, m)
 	}
+}
+
+func (a *Account) settle(ctx context.Context, in *amqp.Receiver, m *amqp.Message) error {
+	if err := in.AcceptMessage(ctx, m); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settled[string(m.GetData())] = true
+	return nil
 }
 
 func (a *Account) got(body string) {

@@ -41,6 +41,7 @@ type Node struct {
 	Name  string
 	Stomp string // host:port, the same in all its lives
 	MQTT  string // likewise
+	AMQP  string // likewise
 
 	options harness.Options
 	mu      sync.Mutex
@@ -69,7 +70,7 @@ type Copy struct {
 // New makes a group of three; nothing is started.
 func New(shape Shape) (*Group, error) {
 	names := []string{"a", "b", "c"}
-	free, err := freeAddresses(5 * len(names))
+	free, err := freeAddresses(6 * len(names))
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +80,13 @@ func New(shape Shape) (*Group, error) {
 	}
 	var members []string
 	for i, n := range names {
-		members = append(members, n+"="+free[5*i+1])
+		members = append(members, n+"="+free[6*i+1])
 	}
 	g := &Group{Lease: shape.Lease}
 	for i, n := range names {
 		var nodes []string // as this one reaches them
 		for j, to := range names {
-			address := free[5*j]
+			address := free[6*j]
 			if i != j {
 				link, err := newLink(n, to, address)
 				if err != nil {
@@ -102,7 +103,7 @@ func New(shape Shape) (*Group, error) {
 			"store.segmentSize=8MiB", "log.level=info",
 		}, shape.Settings...)
 		if shape.Etcd == "" {
-			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[5*i+2])
+			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[6*i+2])
 		} else {
 			link, err := newLink(n, "etcd", shape.Etcd)
 			if err != nil {
@@ -111,9 +112,9 @@ func New(shape Shape) (*Group, error) {
 			g.Etcd = append(g.Etcd, link)
 			own = append(own, "cluster.etcd.endpoints=http://"+link.Address)
 		}
-		stomp, mqtt := free[5*i+3], free[5*i+4]
-		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, options: harness.Options{
-			Program: shape.Program, Dir: filepath.Join(shape.Dir, n), Listen: []string{"stomp://" + stomp, "mqtt://" + mqtt},
+		stomp, mqtt, amqp := free[6*i+3], free[6*i+4], free[6*i+5]
+		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, AMQP: amqp, options: harness.Options{
+			Program: shape.Program, Dir: filepath.Join(shape.Dir, n), Listen: []string{"stomp://" + stomp, "mqtt://" + mqtt, "amqp://" + amqp},
 			Settings: own, Ready: 60 * time.Second,
 		}})
 	}
