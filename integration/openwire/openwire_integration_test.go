@@ -3,7 +3,6 @@
 package openwire
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -25,11 +24,7 @@ const featureCount = 35
 func TestActiveMQ5Client(t *testing.T) { runFeatures(t, "pom5.xml", nil) }
 
 // ActiveMQ 6 has the same API in another package.
-func TestActiveMQ6Client(t *testing.T) {
-	runFeatures(t, "pom6.xml", func(source []byte) []byte {
-		return bytes.ReplaceAll(source, []byte("javax.jms"), []byte("jakarta.jms"))
-	})
-}
+func TestActiveMQ6Client(t *testing.T) { runFeatures(t, "pom6.xml", jakarta) }
 
 // Clients may ask for what the broker doesn't offer by itself.
 func TestTightAndCachedEncoding(t *testing.T) {
@@ -57,28 +52,7 @@ func runFeatures(t *testing.T, pom string, edit func([]byte) []byte, options ...
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	cmd := exec.CommandContext(ctx, java, "-cp", classPath, "Features", "tcp://"+b.Addr("openwire"))
-	var complaints strings.Builder
-	cmd.Stderr = &complaints
-	out, err := cmd.Output()
-	if err != nil {
-		t.Error(err)
-	}
-	ok := 0
-	for line := range strings.Lines(string(out)) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "ok ") {
-			ok++
-			t.Log(line)
-		} else {
-			t.Error(line)
-		}
-	}
-	if ok != featureCount {
-		t.Errorf("%d features passed, want %d", ok, featureCount)
-	}
-	if t.Failed() {
-		t.Log(complaints.String())
-	}
+	checkLines(t, featureCount, exec.CommandContext(ctx, java, "-cp", classPath, "Features", "tcp://"+b.Addr("openwire")))
 }
 
 // edited copies the Java sources and changes them.
