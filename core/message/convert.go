@@ -13,6 +13,14 @@ type Converter interface {
 	View(m *Message) (*View, error)
 }
 
+// PropertyReader is a Converter that reads properties without the rest.
+type PropertyReader interface {
+	Converter
+	// Properties calls fn with each property that View would return, in their
+	// order. They may point into m.
+	Properties(m *Message, fn func(Property)) error
+}
+
 // Converters knows the converter of each encoding. It is filled when the
 // program is assembled and not changed afterwards.
 type Converters map[Encoding]Converter
@@ -38,17 +46,25 @@ func (m *Message) View(c Converters) (*View, error) {
 	return v, nil
 }
 
-// Peek is m.View for a look that nobody will repeat: a view that has to be
-// built is not kept.
-func (m *Message) Peek(c Converters) (*View, error) {
-	if m.view.Load() != nil {
-		return m.View(c)
-	}
+// EachProperty calls fn with the properties of m's view, in their order: a look
+// that nobody will repeat, for which no view is kept, nor built if the
+// converter can do without.
+func (m *Message) EachProperty(c Converters, fn func(Property)) error {
 	conv := c[m.encoding]
 	if conv == nil {
-		return nil, fmt.Errorf("%w: %v", ErrNoConverter, m.encoding)
+		return fmt.Errorf("%w: %v", ErrNoConverter, m.encoding)
 	}
-	return conv.View(m)
+	if r, ok := conv.(PropertyReader); ok {
+		return r.Properties(m, fn)
+	}
+	v, err := conv.View(m)
+	if err != nil {
+		return err
+	}
+	for i := range v.Properties {
+		fn(v.Properties[i])
+	}
+	return nil
 }
 
 // buildView may run twice at a time; the view that was stored first is the

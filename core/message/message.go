@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
@@ -131,18 +132,31 @@ func allocate(n int) (m *Message, room []byte) {
 		s := &medium{}
 		return &s.Message, s.room[:0]
 	}
-	return &Message{}, make([]byte, 0, n)
+	return &Message{}, uncleared(n)
+}
+
+// uncleared returns an empty slice with room for n bytes. A Builder is the one
+// way to memory that isn't cleared before it is written to.
+func uncleared(n int) []byte {
+	var s strings.Builder
+	s.Grow(n)
+	s.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(s.String()), n)[:0]
 }
 
 // Decode reads what Raw returned. The message keeps raw: the caller must not
 // change it. Errors are ErrVersion, ErrTruncated and ErrCorrupt.
 func Decode(raw []byte) (*Message, error) {
 	m := &Message{}
-	if err := m.decode(raw); err != nil {
+	if err := m.Decode(raw); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
+
+// Decode makes m, a new Message, what the function Decode returns. Who reads
+// many at a time makes them together.
+func (m *Message) Decode(raw []byte) error { return m.decode(raw) }
 
 // With returns a copy of m whose envelope was changed by edit, with the same
 // payload: how a message is moved, dead-lettered or rescheduled. The envelope

@@ -134,14 +134,20 @@ func (c *cursor) peek(q *Queue, at *laneCursor, l *lane) (candidate, bool) {
 }
 
 // near reports whether a cursor is at the page of that number or will soon
-// be; at returns its position in the lane.
+// be.
 func (q *Queue) near(l *lane, level int, number uint64) bool {
+	return q.within(keepPages, l, level, number)
+}
+
+// within reports whether a cursor is at the page of that number or up to so
+// many pages before it.
+func (q *Queue) within(distance uint64, l *lane, level int, number uint64) bool {
 	within := func(c *cursor) bool {
 		from := c.lane(l, level).seq >> pageShift
 		if c.indexed {
 			from = l.next >> pageShift
 		}
-		return number >= from && number <= from+keepPages
+		return number >= from && number <= from+distance
 	}
 	used := false
 	for _, c := range q.cursors {
@@ -155,7 +161,7 @@ func (q *Queue) near(l *lane, level int, number uint64) bool {
 			return true
 		}
 	}
-	return !used && number <= l.pages[0].number+keepPages
+	return !used && number <= l.pages[0].number+distance
 }
 
 // keepPages is how many pages behind the next one to be delivered stay in

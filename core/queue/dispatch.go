@@ -367,7 +367,12 @@ func (l *lane) fill(p *page, msgs []slotMessage) (taken int) {
 			p.win.setAfter(uint64(s.slot), s.after)
 		}
 	}
-	return p.win.bytes - before
+	taken = p.win.bytes - before
+	if p.packed && p.missing(0) == 0 {
+		p.win.summary = l.packed[p.number].summary
+		taken -= l.unpack(p)
+	}
+	return taken
 }
 
 // browser walks a queue without changing it.

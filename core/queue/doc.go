@@ -10,6 +10,8 @@
 // is kept of a page that isn't in memory is a bitmap of its live messages and
 // a few numbers, 72 bytes in all, so ten million waiting messages take some
 // ten megabytes. Pages without live messages go, also those between others.
+// A page that fills far behind all cursors is packed at once: one piece of
+// memory, in the form in which it will be stored, instead of 64 messages.
 // Bodies are in the page's window while they are needed. When memory is tight
 // ([Queue.Relieve]) those go that can be read again: of durable messages from
 // the page store as of the last checkpoint, of transient ones from the scratch

@@ -47,7 +47,8 @@ type frozenPage struct {
 	laneNumber
 	live, stored, byRef uint64
 	msgs                [pageSize]*message.Message
-	summary             []byte // if there is one already
+	summary             []byte  // if there is one already
+	packed              *packed // nil, or with what isn't in msgs
 }
 
 type frozenChunk struct {
@@ -88,7 +89,12 @@ func (l *lane) freeze(f *Frozen) {
 			continue
 		}
 		fp := frozenPage{laneNumber: laneNumber{l.number(), n}, live: p.live, stored: p.stored, byRef: p.byRef}
-		fp.msgs, fp.summary = p.win.msg, p.win.summary
+		if p.win != nil {
+			fp.msgs, fp.summary = p.win.msg, p.win.summary
+		}
+		if p.packed {
+			fp.packed = l.packed[n]
+		}
 		f.pages = append(f.pages, fp)
 		p.stored, p.storedGen = p.live, f.gen
 	}
@@ -122,23 +128,19 @@ func (f *Frozen) Write(p pages.Store, w pages.Writer, refs *Refs) error {
 			return err
 		}
 	}
-	var buf, old []byte
-	var sum selector.Summary
 	made := make(map[laneNumber][]byte, len(f.pages))
+	e := pageEncoder{pages: p, refs: refs, converters: f.q.broker.Converters()}
 	for i := range f.pages {
 		fp := &f.pages[i]
 		key := store.PageKey(nil, id, fp.lane, fp.number)
-		var err error
-		if old, err = fp.before(p, key, old[:0]); err != nil {
-			return err
-		}
-		if buf, err = fp.append(buf[:0], old, refs); err != nil {
+		value, summary, err := e.encode(fp, key)
+		if err != nil {
 			return fmt.Errorf("page %d of %s: %w", fp.number, f.q.dest, err)
 		}
-		if err := w.Put(key, buf); err != nil {
+		if err := w.Put(key, value); err != nil {
 			return err
 		}
-		made[fp.laneNumber] = fp.summarize(&sum, old, f.q.broker.Converters())
+		made[fp.laneNumber] = summary
 	}
 	if err := f.writeSummaries(p, w, id, made); err != nil {
 		return err
@@ -185,6 +187,33 @@ const (
 
 var errPage = errors.New("stored page is malformed")
 
+// pageEncoder makes the values of pages, in memory that it uses again.
+type pageEncoder struct {
+	pages      pages.Store
+	refs       *Refs
+	converters message.Converters
+	buf, old   []byte
+	sum        selector.Summary
+}
+
+// encode returns the page's value and summary, the value until the next call.
+func (e *pageEncoder) encode(fp *frozenPage, key []byte) (value, summary []byte, err error) {
+	if k := fp.packed; k != nil {
+		if k.live != fp.live {
+			e.buf, err = fp.append(e.buf[:0], k.value, e.refs)
+			return e.buf, k.summary, err // it may know too much, never too little
+		}
+		return k.value, k.summary, nil
+	}
+	if e.old, err = fp.before(e.pages, key, e.old[:0]); err != nil {
+		return nil, nil, err
+	}
+	if e.buf, err = fp.append(e.buf[:0], e.old, e.refs); err != nil {
+		return nil, nil, err
+	}
+	return e.buf, fp.summarize(&e.sum, e.old, e.converters), nil
+}
+
 // before reads the page's older value if something in it is still needed.
 func (fp *frozenPage) before(p pages.Store, key, buf []byte) ([]byte, error) {
 	needed := fp.stored&fp.byRef&^fp.live != 0
@@ -221,6 +250,15 @@ func (fp *frozenPage) append(b, old []byte, refs *Refs) ([]byte, error) {
 		}
 	}
 	return b, nil
+}
+
+// size is at least the size of the page's value, if all is in memory.
+func (fp *frozenPage) size() int {
+	n := 1
+	for m := fp.live; m != 0; m &= m - 1 {
+		n += 2 + binary.MaxVarintLen32 + len(fp.msgs[bits.TrailingZeros64(m)].Raw())
+	}
+	return n
 }
 
 func (fp *frozenPage) appendEntry(b []byte, slot int, msg *message.Message, refs *Refs) []byte {

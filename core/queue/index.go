@@ -103,7 +103,7 @@ func (q *Queue) offer(l *lane, seq uint64, m *message.Message) {
 	if len(x.rest) == 0 && len(x.fields) == 0 {
 		return
 	}
-	level := slices.IndexFunc(q.levels, func(lv *level) bool { return lv.priority == l.priority })
+	level := q.levelOf(l)
 	q.offerTo(x.rest, l, level, seq, m)
 	for i := range x.fields {
 		f := &x.fields[i]

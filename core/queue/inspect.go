@@ -77,10 +77,11 @@ type snapshot struct {
 	number         uint64
 	live, acquired uint64
 	msgs           [pageSize]*message.Message
+	packed         *packed
 	attempts       [pageSize]uint32
 
 	read    bool
-	entries [pageSize][]byte // of the stored page
+	entries [pageSize][]byte // of the page's value
 	refs    [pageSize]*bodyRef
 }
 
@@ -120,6 +121,9 @@ func (l *lane) snapshot(from uint64) *snapshot {
 	s := &snapshot{lane: l.number(), number: p.number, live: p.live & (^uint64(0) << (from & pageMask)), acquired: p.acquired}
 	if p.win != nil {
 		s.msgs = p.win.msg
+	}
+	if p.packed {
+		s.packed = l.packed[p.number]
 	}
 	if len(l.attempts) > 0 {
 		for m := s.live; m != 0; m &= m - 1 {
@@ -184,7 +188,7 @@ func (q *Queue) loaded(laneNumber uint8, number uint64, slot int) *message.Messa
 // page doesn't have it.
 func (s *snapshot) stored(q *Queue, p pages.Store, slot int) ([]byte, error) {
 	if !s.read {
-		value, err := p.Get(nil, store.PageKey(nil, q.ID(), s.lane, s.number))
+		value, err := s.value(q, p)
 		if errors.Is(err, pages.ErrNotFound) {
 			return nil, nil
 		}
@@ -207,6 +211,14 @@ func (s *snapshot) stored(q *Queue, p pages.Store, slot int) ([]byte, error) {
 		return nil, nil
 	}
 	return inlineRaw(s.entries[slot], nil), nil
+}
+
+// value returns what is kept of the page beside the messages in memory.
+func (s *snapshot) value(q *Queue, p pages.Store) ([]byte, error) {
+	if s.packed != nil {
+		return s.packed.value, nil
+	}
+	return p.Get(nil, store.PageKey(nil, q.ID(), s.lane, s.number))
 }
 
 // Hold takes the message at pos out of circulation, so that it can be ended;

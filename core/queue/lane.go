@@ -29,6 +29,7 @@ type page struct {
 	storedGen uint32
 	loading   bool
 	unstored  bool // listed in lane.unstored
+	packed    bool // it has an entry in lane.packed
 }
 
 // window holds the messages of a page that are in memory; of the others the
@@ -57,6 +58,8 @@ type lane struct {
 	unstored []uint64            // pages with messages that aren't stored
 	dirty    map[uint64]struct{} // chunks whose directory changed
 	dead     []deadPage          // stored pages without live messages
+
+	packed map[uint64]*packed // by page; durable lanes only
 
 	// Pages that are in the scratch; transient lanes only.
 	spilled map[uint64]spilledPage
@@ -207,6 +210,7 @@ func (l *lane) remove(seq uint64) (freed int, ok bool) {
 		freed = p.win.drop(seq)
 	}
 	if p.live == 0 {
+		freed += l.unpack(p)
 		l.emptied(at)
 	}
 	return freed, true
@@ -333,12 +337,14 @@ func (p *page) missing(slot uint64) uint64 {
 
 // letGo drops the bodies of p, which can be read again, but for those that
 // consumers hold in memory anyway. It returns the memory given back.
-func (p *page) letGo() (freed int) {
+func (l *lane) letGo(p *page) (freed int) {
+	freed = l.unpack(p)
 	if p.win == nil {
-		return 0
+		return freed
 	}
 	if p.acquired == 0 {
-		freed, p.win = p.win.bytes, nil
+		freed += p.win.bytes
+		p.win = nil
 		return freed
 	}
 	for m := p.live &^ p.acquired; m != 0; m &= m - 1 {
@@ -362,8 +368,8 @@ func (l *lane) readable(p *page, gen uint32) bool {
 // that are near, because a cursor will come to them soon, stay.
 func (l *lane) evict(near func(number uint64) bool, gen uint32, budget *store.Budget) {
 	for i := len(l.pages) - 1; i >= 0 && budget.Tight(); i-- {
-		if p := &l.pages[i]; p.win != nil && l.readable(p, gen) && !near(p.number) {
-			budget.Add(-p.letGo())
+		if p := &l.pages[i]; (p.win != nil || p.packed) && l.readable(p, gen) && !near(p.number) {
+			budget.Add(-l.letGo(p))
 		}
 	}
 }
@@ -375,6 +381,7 @@ func (l *lane) clear() (freed int) {
 		if p.win != nil {
 			freed += p.win.bytes
 		}
+		freed += l.unpack(p)
 		l.touch(p.number << pageShift)
 		l.unstore(p)
 	}

@@ -60,13 +60,14 @@ func (q *Queue) read(p pages.Store, laneNumber uint8, number, skip uint64) (msgs
 	return nil, fmt.Errorf("page %d of %s: %w", number, q.dest, err)
 }
 
-// readPage reads messages that are in the page store.
+// readPage reads messages that are packed, or in the page store.
 func (q *Queue) readPage(p pages.Store, laneNumber uint8, number, want uint64) ([]slotMessage, error) {
-	value, err := p.Get(nil, store.PageKey(nil, q.ID(), laneNumber, number))
+	value, err := q.pageValue(p, laneNumber, number)
 	if err != nil {
 		return nil, err
 	}
 	msgs := make([]slotMessage, 0, bits.OnesCount64(want))
+	var room []message.Message
 	size := 0
 	err = eachEntry(value, func(slot uint8, entry []byte, ref *bodyRef) error {
 		if want&(1<<slot) == 0 || size > loadBytes {
@@ -81,8 +82,12 @@ func (q *Queue) readPage(p pages.Store, laneNumber uint8, number, want uint64) (
 				return err
 			}
 		}
-		m, err := message.Decode(raw)
-		if err != nil {
+		if len(room) == 0 {
+			room = make([]message.Message, min(cap(msgs)-len(msgs), decodedTogether))
+		}
+		m := &room[0]
+		room = room[1:]
+		if err := m.Decode(raw); err != nil {
 			return fmt.Errorf("message in slot %d: %w", slot, err)
 		}
 		size += len(raw)
@@ -90,6 +95,18 @@ func (q *Queue) readPage(p pages.Store, laneNumber uint8, number, want uint64) (
 		return nil
 	})
 	return msgs, err
+}
+
+// decodedTogether is how many messages of a page share an allocation, and with
+// it their end.
+const decodedTogether = 16
+
+// pageValue returns a page's value from where it is: packed, or else stored.
+func (q *Queue) pageValue(p pages.Store, laneNumber uint8, number uint64) ([]byte, error) {
+	if k := q.packedPage(laneNumber, number); k != nil {
+		return k.value, nil
+	}
+	return p.Get(nil, store.PageKey(nil, q.ID(), laneNumber, number))
 }
 
 // inlineRaw returns the raw bytes at the end of an inline entry.

@@ -16,6 +16,9 @@ type Queue struct {
 	dest   message.Destination
 	broker Broker
 	budget *store.Budget
+	// packBehind is how many pages lie at least between a cursor and a page
+	// that is packed: so much can come in one batch and be delivered at once.
+	packBehind uint64
 
 	// Owned by the applier.
 	Extra   []byte // stored with the queue: what the broker has to know of it besides its name
@@ -75,7 +78,7 @@ type attachment struct {
 
 // New returns an empty queue that the log doesn't know yet.
 func New(d message.Destination, b Broker, budget *store.Budget) *Queue {
-	return &Queue{dest: d, broker: b, budget: budget}
+	return &Queue{dest: d, broker: b, budget: budget, packBehind: packBehind}
 }
 
 // SetID gives the queue the number by which the log knows it. The applier
@@ -126,6 +129,11 @@ func (q *Queue) level(priority uint8) *level {
 	return l
 }
 
+// levelOf returns the place in Queue.levels of the level that l belongs to.
+func (q *Queue) levelOf(l *lane) int {
+	return slices.IndexFunc(q.levels, func(lv *level) bool { return lv.priority == l.priority })
+}
+
 // lane returns the lane of a position, nil if there is none.
 func (q *Queue) lane(pos uint64) (*lane, int) {
 	n := uint8(pos >> laneShift)
@@ -149,6 +157,9 @@ func (q *Queue) ApplyPublish(m *message.Message, byRef bool) {
 	seq := l.append(m, byRef, 0)
 	q.changed = true
 	q.added(l, seq, m)
+	if seq&pageMask == pageMask {
+		q.filled(l, seq>>pageShift)
+	}
 }
 
 // EnqueueTransient adds a message that is not logged, and dispatches.

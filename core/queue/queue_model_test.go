@@ -30,6 +30,8 @@ func modelRound(t *testing.T) (done int) {
 	t.Helper()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.SampledFrom([]int64{1, 50_000, 1 << 40}).Draw(t, "memory"))
+		w.packing = rapid.SampledFrom([]uint64{0, packBehind}).Draw(t, "packing")
+		w.fresh()
 		w.eager = rapid.Bool().Draw(t, "eager")
 		w.groups = GroupSettings{Most: 1 << 20}
 		w.policies = rapid.Bool().Draw(t, "policies")

@@ -97,7 +97,7 @@ func (q *Queue) spilled(s *spill, place store.Place) {
 		l.spilled = make(map[uint64]spilledPage)
 	}
 	l.spilled[s.number] = spilledPage{place, s.summary}
-	q.budget.Add(-p.letGo())
+	q.budget.Add(-l.letGo(p))
 }
 
 // In the scratch, a page is: how many messages, for each its slot, the durable

@@ -93,5 +93,8 @@ func (l *lane) summary(p *page) []byte {
 	if p.win != nil && p.win.summary != nil {
 		return p.win.summary
 	}
+	if p.packed {
+		return l.packed[p.number].summary
+	}
 	return l.spilled[p.number].summary
 }

@@ -26,6 +26,7 @@ type world struct {
 	now     int64
 	numbers uint64
 	eager   bool // pages are loaded at once
+	packing uint64
 	groups  GroupSettings
 
 	policies bool // failed deliveries are not all tried again at once
@@ -56,7 +57,7 @@ type checkpoint struct {
 }
 
 func newWorld(t failer, memory int64) *world {
-	w := &world{t: t, now: 1000, pages: pages.NewMemory(), eager: true}
+	w := &world{t: t, now: 1000, pages: pages.NewMemory(), eager: true, packing: packBehind}
 	w.budget = store.NewBudget(memory)
 	w.openScratch(1 << 30)
 	for i := range 2 {
@@ -82,6 +83,7 @@ func (w *world) fresh() {
 	for i, q := range w.queues {
 		q.Queue = New(message.Queue(fmt.Sprint("q", i)), w, w.budget)
 		q.SetID(uint64(i + 1))
+		q.packBehind = w.packing
 	}
 }
 
@@ -554,7 +556,7 @@ func (q *Queue) invariants(t failer) (memory int) {
 				if p.live == 0 {
 					empty++
 				}
-				memory += p.window(t)
+				memory += p.window(t) + l.packing(t, p)
 				size += p.bytes
 				if p.live == 0 && p.bytes != 0 {
 					t.Fatalf("page %d is empty and counts %d bytes", p.number, p.bytes)
@@ -566,6 +568,11 @@ func (q *Queue) invariants(t failer) (memory int) {
 			if uint64(live) != l.live || empty != l.empty {
 				t.Fatalf("lane %x: %d live, counted %d; %d empty, counted %d", l.number(), live, l.live, empty, l.empty)
 			}
+			for n := range l.packed {
+				if p := l.page(n << pageShift); p == nil || p.live == 0 || !p.packed {
+					t.Fatalf("page %d is gone, or not packed, and still listed", n)
+				}
+			}
 			for n := range l.spilled {
 				if p := l.page(n << pageShift); p == nil || p.live == 0 {
 					t.Fatalf("page %d is gone and still in the scratch", n)
@@ -575,6 +582,22 @@ func (q *Queue) invariants(t failer) (memory int) {
 	}
 	if int64(free) != q.free.Load() {
 		t.Fatalf("%d messages are free, counted %d", free, q.free.Load())
+	}
+	return memory
+}
+
+// packing checks what p is packed in, and that what isn't stored is in memory.
+func (l *lane) packing(t failer, p *page) (memory int) {
+	there := p.stored
+	if k := l.packed[p.number]; k != nil {
+		memory = k.size()
+		there |= k.live
+	}
+	if p.packed != (memory > 0) {
+		t.Fatalf("page %d is packed: %v, in %d bytes", p.number, p.packed, memory)
+	}
+	if gone := p.missing(0) &^ there; gone != 0 && !l.transient {
+		t.Fatalf("page %d has lost %x", p.number, gone)
 	}
 	return memory
 }

@@ -48,23 +48,22 @@ func (s *Summary) Reset() {
 
 // Add adds what m has. It fails if m's content can't be read.
 func (s *Summary) Add(m *message.Message, c message.Converters) error {
-	v, err := m.Peek(c)
-	if err != nil {
-		return err
-	}
 	if s.terms == nil {
 		s.terms = make(map[uint64]struct{})
 	}
 	convert := onlyStrings(m.Encoding())
-	for i := range v.Properties {
-		s.add(headerNone, v.Properties[i].Name, valueOf(v.Properties[i].Value), convert)
+	err := m.EachProperty(c, func(p message.Property) { s.add(headerNone, p.Name, valueOf(p.Value), convert) })
+	if err != nil {
+		return err
 	}
 	for i := range m.Annotations {
 		s.add(headerNone, m.Annotations[i].Name, textOf(m.Annotations[i].Value), convert)
 	}
 	e := env{m: m}
 	for _, h := range summarized {
-		s.add(h, headers[h], e.header(h), convert)
+		if v := e.header(h); v.class != classNull {
+			s.add(h, headers[h], v, convert)
+		}
 	}
 	return nil
 }

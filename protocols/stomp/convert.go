@@ -229,7 +229,7 @@ func readPriority(f *frame, h *field) (uint8, error) {
 // other protocols and the console.
 type Converter struct{}
 
-var _ message.Converter = Converter{}
+var _ message.PropertyReader = Converter{}
 
 // View implements message.Converter: string properties, and a text or bytes
 // body. A text that is not valid UTF-8 is bytes.
@@ -240,23 +240,18 @@ func (Converter) View(m *message.Message) (*message.View, error) {
 	}
 	v := &message.View{Properties: make([]message.Property, 0, bytes.Count(block, newline))}
 	isBytes, kind := false, ""
-	for len(block) > 0 {
-		line, rest, _ := bytes.Cut(block, newline)
-		block = rest
-		key, value, ok := bytes.Cut(line, colonByte)
-		if !ok {
-			return nil, errPayload
-		}
+	err = eachStored(block, func(key, value []byte) {
 		switch string(key) {
-		case "content-length":
+		case contentLength:
 			isBytes = true
-			continue
+			return
 		case "amq-msg-type":
 			kind = string(value)
 		}
-		v.Properties = append(v.Properties, message.Property{
-			Name: storedText(key), Value: message.StringValue(storedText(value)),
-		})
+		v.Properties = append(v.Properties, storedProperty(key, value))
+	})
+	if err != nil {
+		return nil, err
 	}
 	if kind != "" {
 		isBytes = kind == "bytes"
@@ -267,6 +262,40 @@ func (Converter) View(m *message.Message) (*message.View, error) {
 		v.Body = message.TextBody(alias(body))
 	}
 	return v, nil
+}
+
+// Properties implements message.PropertyReader.
+func (Converter) Properties(m *message.Message, fn func(message.Property)) error {
+	block, _, err := splitPayload(m.Payload())
+	if err != nil {
+		return err
+	}
+	return eachStored(block, func(key, value []byte) {
+		if string(key) != contentLength {
+			fn(storedProperty(key, value))
+		}
+	})
+}
+
+// contentLength is the one stored header that is no property.
+const contentLength = "content-length"
+
+// eachStored calls fn for the lines of a header block.
+func eachStored(block []byte, fn func(key, value []byte)) error {
+	for len(block) > 0 {
+		line, rest, _ := bytes.Cut(block, newline)
+		block = rest
+		key, value, ok := bytes.Cut(line, colonByte)
+		if !ok {
+			return errPayload
+		}
+		fn(key, value)
+	}
+	return nil
+}
+
+func storedProperty(key, value []byte) message.Property {
+	return message.Property{Name: storedText(key), Value: message.StringValue(storedText(value))}
 }
 
 // storedText decodes a stored key or value. Without escapes it points into the

@@ -3,6 +3,7 @@ package stomp
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,8 +43,22 @@ func TestViewHasStringPropertiesAndTextOrBytes(t *testing.T) {
 			t.Errorf("%q: %v", tt.block, err)
 		} else if got := describe(v); got != tt.want {
 			t.Errorf("%q: got %s, want %s", tt.block, got, tt.want)
+		} else if got := properties(t, stompMessage(payload(tt.block, tt.body))); !slices.EqualFunc(got, v.Properties, sameProperty) {
+			t.Errorf("%q: properties are %v without a view, %v with one", tt.block, got, v.Properties)
 		}
 	}
+}
+
+func sameProperty(p, q message.Property) bool { return p.Name == q.Name && p.Value.Equal(q.Value) }
+
+// properties are those that m is said to have when no view is asked for.
+func properties(t *testing.T, m *message.Message) (all []message.Property) {
+	t.Helper()
+	err := m.EachProperty(message.Converters{message.EncodingSTOMP: Converter{}}, func(p message.Property) { all = append(all, p) })
+	if err != nil {
+		t.Error(err)
+	}
+	return all
 }
 
 func TestDamagedPayloadIsAnError(t *testing.T) {
@@ -57,6 +72,9 @@ func TestDamagedPayloadIsAnError(t *testing.T) {
 	} {
 		if v, err := (Converter{}).View(stompMessage(p)); !errors.Is(err, errPayload) {
 			t.Errorf("%q: got %v, %v", p, v, err)
+		}
+		if err := (Converter{}).Properties(stompMessage(p), func(message.Property) {}); !errors.Is(err, errPayload) {
+			t.Errorf("%q: properties are read: %v", p, err)
 		}
 	}
 }
