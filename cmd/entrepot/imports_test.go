@@ -33,11 +33,12 @@ var mayImport = map[string]string{
 	"core/broker":      "core/...",
 
 	// No protocol knows another one or the store.
-	"protocols":           "",
-	"protocols/websocket": "protocols github.com/gorilla/websocket",
-	"protocols/openwire":  "protocols protocols/openwire/wire core/message core/broker",
-	"protocols/...":       "protocols core/message core/broker",
-	"protocols/amqp/gen":  "",
+	"protocols":                 "",
+	"protocols/websocket":       "protocols github.com/gorilla/websocket",
+	"protocols/openwire":        "protocols protocols/openwire/wire core/message core/broker",
+	"protocols/openwire/client": "protocols/openwire/wire core/message",
+	"protocols/...":             "protocols core/message core/broker",
+	"protocols/amqp/gen":        "",
 
 	// replication knows the contract with the configuration's store, and none of those.
 	"replication/...":   "core/message core/store/... election replication/... golang.org/x/sys/...",
