@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,34 +26,8 @@ func (a *amqpFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&a.amqp, "amqp", false, "speak AMQP 1.0: the server is amqp://host:port")
 }
 
-// parseAMQPServer reads an address of AMQP's kind.
-func parseAMQPServer(s string) (endpoint, error) {
-	const form = "write amqp://host:port, amqp+ssl://host:port or host:port"
-	if s == "" {
-		s = "127.0.0.1"
-	}
-	if !strings.Contains(s, "://") {
-		s = "amqp://" + s
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
-		return endpoint{}, usagef("--server %q is not an address: %s", s, form)
-	}
-	e := endpoint{host: u.Hostname()}
-	port := "5672"
-	switch u.Scheme {
-	case "amqp", "tcp":
-	case "amqp+ssl", "amqps":
-		e.secure, port = true, "5671"
-	default:
-		return endpoint{}, usagef("--server %q is no address of AMQP: %s", s, form)
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	e.address = net.JoinHostPort(e.host, port)
-	return e, nil
-}
+// amqpScheme is how AMQP's addresses are written.
+var amqpScheme = scheme{"AMQP", []string{"amqp", "tcp"}, []string{"amqp+ssl", "amqps"}, "5672", "5671"}
 
 // amqpAddress spells a destination as AMQP does: /queue/a is queue://a.
 func amqpAddress(s string) string {
@@ -73,7 +45,7 @@ func (p *program) dialAMQP(ctx context.Context, c *clientFlags) (*amqp.Conn, *am
 	if server == "" {
 		server = p.getenv(config.EnvPrefix + "AMQP_SERVER")
 	}
-	to, err := parseAMQPServer(server)
+	to, err := amqpScheme.parse(server)
 	if err != nil {
 		return nil, nil, err
 	}

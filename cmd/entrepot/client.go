@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -48,30 +47,8 @@ type endpoint struct {
 	secure  bool
 }
 
-func parseServer(s string) (endpoint, error) {
-	const form = "write stomp://host:port, stomp+ssl://host:port or host:port"
-	if !strings.Contains(s, "://") {
-		s = "stomp://" + s
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
-		return endpoint{}, usagef("--server %q is not an address: %s", s, form)
-	}
-	e := endpoint{host: u.Hostname()}
-	port := "61613"
-	switch u.Scheme {
-	case "stomp", "tcp":
-	case "stomp+ssl", "stomp+tls":
-		e.secure, port = true, "61612"
-	default:
-		return endpoint{}, usagef("--server %q: this command speaks STOMP only: %s", s, form)
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	e.address = net.JoinHostPort(e.host, port)
-	return e, nil
-}
+// stompScheme is how STOMP's addresses are written.
+var stompScheme = scheme{"STOMP, which this command speaks unless told otherwise", []string{"stomp", "tcp"}, []string{"stomp+ssl", "stomp+tls"}, "61613", "61612"}
 
 // passcodeFrom returns the password that the flag, a variable or a file gives.
 func (p *program) passcodeFrom(flag string) (string, error) {
@@ -91,10 +68,7 @@ func (p *program) dial(ctx context.Context, c *clientFlags) (*stomp.Conn, error)
 	if server == "" {
 		server = p.getenv(config.EnvPrefix + "SERVER")
 	}
-	if server == "" {
-		server = "stomp://127.0.0.1:61613"
-	}
-	to, err := parseServer(server)
+	to, err := stompScheme.parse(server)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,13 +24,13 @@ func TestServerAddresses(t *testing.T) {
 		{"[::1]:1", endpoint{"[::1]:1", "::1", false}},
 		{"stomp+ssl://broker", endpoint{"broker:61612", "broker", true}},
 	} {
-		got, err := parseServer(test.text)
+		got, err := stompScheme.parse(test.text)
 		if err != nil || got != test.want {
 			t.Errorf("%s is %+v, %v", test.text, got, err)
 		}
 	}
-	for _, wrong := range []string{"", "stomp://", "mqtt://broker", "://", "a b"} {
-		if got, err := parseServer(wrong); err == nil {
+	for _, wrong := range []string{"stomp://", "mqtt://broker", "://", "a b"} {
+		if got, err := stompScheme.parse(wrong); err == nil {
 			t.Errorf("%q is %+v", wrong, got)
 		}
 	}
@@ -181,12 +182,12 @@ func TestServerAddressesOfMQTT(t *testing.T) {
 		"": {"127.0.0.1:1883", "127.0.0.1", false}, "broker": {"broker:1883", "broker", false},
 		"mqtt://broker:1": {"broker:1", "broker", false}, "mqtts://broker": {"broker:8883", "broker", true},
 	} {
-		if got, err := parseMQTTServer(text); err != nil || got != want {
+		if got, err := mqttScheme.parse(text); err != nil || got != want {
 			t.Errorf("%q is %+v, %v", text, got, err)
 		}
 	}
 	for _, wrong := range []string{"stomp://broker", "mqtt://", "a b"} {
-		if got, err := parseMQTTServer(wrong); err == nil {
+		if got, err := mqttScheme.parse(wrong); err == nil {
 			t.Errorf("%q is %+v", wrong, got)
 		}
 	}
@@ -222,12 +223,12 @@ func TestServerAddressesOfAMQP(t *testing.T) {
 		"": {"127.0.0.1:5672", "127.0.0.1", false}, "broker": {"broker:5672", "broker", false},
 		"amqp://broker:1": {"broker:1", "broker", false}, "amqps://broker": {"broker:5671", "broker", true},
 	} {
-		if got, err := parseAMQPServer(text); err != nil || got != want {
+		if got, err := amqpScheme.parse(text); err != nil || got != want {
 			t.Errorf("%q is %+v, %v", text, got, err)
 		}
 	}
 	for _, wrong := range []string{"stomp://broker", "amqp://", "a b"} {
-		if got, err := parseAMQPServer(wrong); err == nil {
+		if got, err := amqpScheme.parse(wrong); err == nil {
 			t.Errorf("%q is %+v", wrong, got)
 		}
 	}
@@ -257,4 +258,50 @@ func TestPubAndSubSpeakAMQP(t *testing.T) {
 	}
 	run(exitError, "sub", "--amqp", "queue://a", "--selector", "= 1")
 	run(exitUsage, "sub", "--amqp", "queue://a", "--browser")
+}
+
+func TestServerAddressesOfOpenWire(t *testing.T) {
+	a, b := endpoint{"a:61616", "a", false}, endpoint{"b:1", "b", true}
+	for text, want := range map[string][]endpoint{
+		"": {{"127.0.0.1:61616", "127.0.0.1", false}}, "a": {a}, "tcp://a": {a}, "ssl://b:1": {b},
+		"failover:(tcp://a,ssl://b:1)?randomize=false": {a, b}, "failover://(tcp://a:61616)": {a}, "failover:tcp://a": {a},
+	} {
+		got, failOver, err := openwireServers(text)
+		if err != nil || !slices.Equal(got, want) || failOver != strings.HasPrefix(text, "failover") {
+			t.Errorf("%q is %+v, %t, %v", text, got, failOver, err)
+		}
+	}
+	for _, wrong := range []string{"stomp://a", "failover:(stomp://a)", "tcp://"} {
+		if got, _, err := openwireServers(wrong); err == nil {
+			t.Errorf("%q is %+v", wrong, got)
+		}
+	}
+}
+
+func TestPubAndSubSpeakOpenWire(t *testing.T) {
+	c := startChild(t, "--data-dir", t.TempDir(), "--listen", "tcp://127.0.0.1:0")
+	env := []string{"ENTREPOT_OPENWIRE_SERVER=failover:(tcp://127.0.0.1:1,tcp://" + c.openwire + ")"}
+	run := func(want int, args ...string) string {
+		t.Helper()
+		r := runWith(t.Context(), "", env, args...)
+		if r.code != want {
+			t.Fatalf("%v: %+v", args, r)
+		}
+		return r.out
+	}
+	run(exitOK, "pub", "--openwire", "/queue/a", "one", "--persistent", "-H", "colour=red")
+	want := `"destination":"queue://a"`
+	for _, args := range [][]string{{"--browser"}, {"--selector", "colour = 'red'", "-n", "1", "--timeout", "10s"}} {
+		out := run(exitOK, append([]string{"sub", "--openwire", "queue://a", "-o", "json"}, args...)...)
+		if !strings.Contains(out, want) || !strings.Contains(out, `"properties":{"colour":"red"},"body":"one"}`) {
+			t.Errorf("got %s", out)
+		}
+	}
+	session := []string{"sub", "--openwire", "topic://t", "--client-id", "reader", "--durable", "x"}
+	run(exitTimeout, append(session, "--timeout", "100ms")...)
+	run(exitOK, "pub", "--openwire", "topic://t", "two", "three")
+	if out := run(exitOK, append(session, "-n", "2", "--timeout", "10s")...); out != "two\nthree\n" {
+		t.Errorf("got %q", out)
+	}
+	run(exitError, "sub", "--openwire", "queue://a", "--selector", "= 1")
 }

@@ -111,7 +111,7 @@ func TestErrorsHaveTheirExitCodeAndSayWhatToDo(t *testing.T) {
 		{"superfluous argument", "serve now", `"now" is one argument too many`, exitUsage},
 		{"set without value", "serve --set store.sync", `--set "store.sync" is not key=value`, exitUsage},
 		{"pub without destination", "pub", "the destination is missing: name one, such as /queue/hello", exitUsage},
-		{"pub to another protocol", "pub /queue/a b -s mqtt://h", "this command speaks STOMP only", exitUsage},
+		{"pub to another protocol", "pub /queue/a b -s mqtt://h", "no address of STOMP", exitUsage},
 		{"pub without count", "pub /queue/a b -n 0", "--count 0 sends nothing", exitUsage},
 		{"pub with a strange header", "pub /queue/a b -H x", `--header "x" is not key=value`, exitUsage},
 		{"pub with two bodies", "pub /queue/a b -f c", "a BODY and --file exclude each other", exitUsage},

@@ -41,34 +41,8 @@ func (m *mqttFlags) check() error {
 	return nil
 }
 
-// parseMQTTServer reads an address of MQTT's kind.
-func parseMQTTServer(s string) (endpoint, error) {
-	const form = "write mqtt://host:port, mqtt+ssl://host:port or host:port"
-	if s == "" {
-		s = "127.0.0.1"
-	}
-	if !strings.Contains(s, "://") {
-		s = "mqtt://" + s
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
-		return endpoint{}, usagef("--server %q is not an address: %s", s, form)
-	}
-	e := endpoint{host: u.Hostname()}
-	port := "1883"
-	switch u.Scheme {
-	case "mqtt", "tcp":
-	case "mqtt+ssl", "mqtts":
-		e.secure, port = true, "8883"
-	default:
-		return endpoint{}, usagef("--server %q is no address of MQTT: %s", s, form)
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	e.address = net.JoinHostPort(e.host, port)
-	return e, nil
-}
+// mqttScheme is how MQTT's addresses are written.
+var mqttScheme = scheme{"MQTT", []string{"mqtt", "tcp"}, []string{"mqtt+ssl", "mqtts"}, "1883", "8883"}
 
 // dialMQTT connects and logs in. A kept session is that of the client id.
 func (p *program) dialMQTT(c *clientFlags, keep bool, lost func(error)) (paho.Client, error) {
@@ -76,7 +50,7 @@ func (p *program) dialMQTT(c *clientFlags, keep bool, lost func(error)) (paho.Cl
 	if server == "" {
 		server = p.getenv(config.EnvPrefix + "MQTT_SERVER")
 	}
-	to, err := parseMQTTServer(server)
+	to, err := mqttScheme.parse(server)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type pubFlags struct {
 	clientFlags
 	mqttFlags
 	amqpFlags
+	openwireFlags
 	retain      bool
 	destination string
 	file        string
@@ -51,6 +52,7 @@ confirmation of each message, which with --persistent means that it is on disk.`
   entrepot pub /topic/news one two three -H priority=9
   tail -f app.log | entrepot pub /topic/log --lines
   entrepot pub --amqp queue://orders "Hello" --persistent -H colour=red
+  entrepot pub --openwire queue://orders "Hello" -s "failover:(tcp://a:61616,tcp://b:61616)"
   entrepot pub --mqtt sensors/cellar/temperature 17.5 --qos 2 --retain
   entrepot pub /queue/load x --count 1000`,
 		Args: arguments(-1),
@@ -60,6 +62,7 @@ confirmation of each message, which with --persistent means that it is on disk.`
 	f.clientFlags.register(flags)
 	f.mqttFlags.register(flags)
 	f.amqpFlags.register(flags)
+	f.openwireFlags.register(flags)
 	flags.BoolVar(&f.retain, "retain", false, "let the topic remember the message (with --mqtt)")
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the first argument")
 	flags.StringVarP(&f.file, "file", "f", "", "send what the file holds; - is stdin")
@@ -98,6 +101,9 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 	}
 	if f.amqp {
 		return p.pubAMQP(ctx, f, amqpAddress(destination), headers, source)
+	}
+	if f.openwire {
+		return p.pubOpenWire(ctx, f, destination, headers, source)
 	}
 	if f.persistent {
 		headers = append(headers, [2]string{"persistent", "true"})

@@ -22,15 +22,16 @@ import (
 
 // child is the real program, serving as a process of its own.
 type child struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	banner  string
-	stomp   string // host:port
-	mqtt    string // host:port, "" without such a listener
-	amqp    string // the same
-	console string // host:port
-	log     *logBuffer
-	exited  chan struct{}
+	t        *testing.T
+	cmd      *exec.Cmd
+	banner   string
+	stomp    string // host:port
+	mqtt     string // host:port, "" without such a listener
+	amqp     string // the same
+	openwire string // the same
+	console  string // host:port
+	log      *logBuffer
+	exited   chan struct{}
 }
 
 // logBuffer collects what the child writes to stderr.
@@ -99,11 +100,11 @@ func startChild(t *testing.T, args ...string) *child {
 	if err != nil {
 		t.Fatalf("no banner: %v", err)
 	}
-	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+(?:,mqtt://(127\.0\.0\.1:\d+))?(?:,amqp://(127\.0\.0\.1:\d+))? console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
+	m := regexp.MustCompile(`^entrepot \S+ ready: name=\S+ role=master listeners=stomp://(127\.0\.0\.1:\d+),ws://127\.0\.0\.1:\d+(?:,mqtt://(127\.0\.0\.1:\d+))?(?:,amqp://(127\.0\.0\.1:\d+))?(?:,openwire://(127\.0\.0\.1:\d+))? console=http://(127\.0\.0\.1:\d+)\n$`).FindStringSubmatch(c.banner)
 	if m == nil {
 		t.Fatalf("the banner is %q", c.banner)
 	}
-	c.stomp, c.mqtt, c.amqp, c.console = m[1], m[2], m[3], m[4]
+	c.stomp, c.mqtt, c.amqp, c.openwire, c.console = m[1], m[2], m[3], m[4], m[5]
 	return c
 }
 

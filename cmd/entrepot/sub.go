@@ -23,6 +23,7 @@ type subFlags struct {
 	clientFlags
 	mqttFlags
 	amqpFlags
+	openwireFlags
 	destination string
 	count       int
 	timeout     time.Duration
@@ -56,6 +57,7 @@ subscriptions that exist.`,
   entrepot sub /queue/orders --browser --selector "amount > 100"
   entrepot sub /topic/news --durable reader --client-id office
   entrepot sub --amqp queue://orders --selector "colour = 'red'"
+  entrepot sub --openwire queue://orders --browser -o json
   entrepot sub --mqtt 'sensors/+/temperature' --qos 2`,
 		Annotations: map[string]string{"alone": "yes"}, // it does something without a subcommand
 		Args:        arguments(1),
@@ -65,6 +67,7 @@ subscriptions that exist.`,
 	f.clientFlags.register(flags)
 	f.mqttFlags.register(flags)
 	f.amqpFlags.register(flags)
+	f.openwireFlags.register(flags)
 	flags.StringVarP(&f.destination, "destination", "d", "", "destination, instead of the argument")
 	flags.IntVarP(&f.count, "count", "n", 0, "end after so many messages; 0 goes on")
 	flags.DurationVar(&f.timeout, "timeout", 0, "end with code 7 when there was no message for so long; 0 waits")
@@ -132,6 +135,9 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 	}
 	if f.amqp {
 		return p.subAMQP(ctx, f, amqpAddress(destination))
+	}
+	if f.openwire {
+		return p.subOpenWire(ctx, f, destination)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -28,7 +28,37 @@ func (Converter) View(m *message.Message) (*message.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	return view(&p)
+}
+
+// ReadMessage returns what is in a message that a client got: its body and its
+// properties.
+func ReadMessage(m wire.Message) (*message.View, error) {
+	f := m.Fields()
+	p := payload{kind: m.StructureType(), properties: f.MarshalledProperties, content: f.Content}
+	if f.Compressed {
+		p.flags |= flagCompressed
+	}
+	return view(&p)
+}
+
+// MessageName returns a message's id as JMS shows it.
+func MessageName(x *wire.MessageID) string {
+	switch {
+	case x == nil:
+		return ""
+	case !x.TextView.IsNull():
+		return x.TextView.String()
+	case x.ProducerID == nil:
+		return ""
+	}
+	p := x.ProducerID
+	return string(id{p.ConnectionID.String(), p.Value, p.SessionID, x.ProducerSequenceID}.appendText(nil))
+}
+
+func view(p *payload) (*message.View, error) {
 	v := &message.View{}
+	var err error
 	if p.properties != nil {
 		if v.Properties, err = wire.ReadMap(p.properties); err != nil {
 			return nil, fmt.Errorf("properties: %w", err)
@@ -36,7 +66,7 @@ func (Converter) View(m *message.Message) (*message.View, error) {
 	}
 	content := p.content
 	if p.flags&flagCompressed != 0 {
-		if content, err = inflate(&p); err != nil {
+		if content, err = inflate(p); err != nil {
 			return nil, fmt.Errorf("body: %w", err)
 		}
 	}

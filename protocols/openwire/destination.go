@@ -33,6 +33,11 @@ func resolve(x wire.Destination, pattern bool) (message.Destination, error) {
 	return d, nil
 }
 
+// DestinationName returns a destination as queue://name.
+func DestinationName(x wire.Destination) string {
+	return message.Destination{Kind: kindOf(x.StructureType()), Name: x.Name()}.String()
+}
+
 func kindOf(t wire.Type) message.Kind {
 	switch t {
 	case wire.TypeActiveMQTopic:
