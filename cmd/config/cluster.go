@@ -12,21 +12,22 @@ import (
 // Cluster is the group of nodes that are one broker to its clients: one of
 // them, the master, serves.
 type Cluster struct {
-	Mode       string        `key:"mode" oneof:"alone shared replicated" doc:"alone is one broker. shared: the nodes have one dataDir on storage that all of them reach, and who holds its lock is the master (ActiveMQ: shared file system master/slave). replicated: each node has its own copy (ActiveMQ: replicatedLevelDB)"`
-	Node       string        `key:"node" doc:"this node's name, another one on each node; empty takes the machine's name"`
-	Hostname   string        `key:"hostname" doc:"name or address at which the other nodes, and redirected clients, reach this one; empty takes the machine's name, or the listener's own address if it has one"`
-	Nodes      []string      `key:"nodes" doc:"all nodes of the group, the same on each: names or addresses if they share a directory; NODE=HOST:PORT, with the port for replication, if they replicate"`
-	Replicas   int           `key:"replicas" doc:"how many nodes hold a copy; 0 takes the number of nodes, and anything else has to be it"`
-	Bind       string        `key:"bind" doc:"where the node listens for replication, such as tcp://0.0.0.0:61619; empty takes its port in cluster.nodes, on this machine's own address if all nodes are on it"`
-	Sync       string        `key:"sync" oneof:"quorum_disk quorum_mem local_disk local_mem" doc:"when a replicated message counts as safe: a majority has it on disk or in memory, or the master alone has (which a failover may lose)"`
-	Weight     int           `key:"weight" doc:"of nodes that have the same data the one with the greatest weight becomes the master"`
-	Lease      time.Duration `key:"lease" doc:"how long a master that nobody hears of stays it (replicatedLevelDB: zkSessionTimeout)"`
-	Path       string        `key:"zkPath" doc:"prefix of the group's keys in etcd"`
-	Standby    string        `key:"standby" oneof:"proxy redirect refuse" doc:"what a node that isn't the master does with clients: pass them through to it, tell them where it is, or keep the ports closed (as ActiveMQ)"`
-	SecretFile string        `key:"secretFile" doc:"file with the secret that all nodes of the group know, 16 characters or more; needed unless all nodes are on this machine"`
-	Guardian   bool          `key:"guardian" doc:"start the broker from a small process that gives its lease back when it is killed or crashes (Linux, replicated)"`
-	LockPeriod time.Duration `key:"lockPeriod" doc:"how often the master proves that it still holds the lock of a shared directory; one that takes ten times as long ends it"`
-	Etcd       Etcd          `key:"etcd"`
+	Mode        string        `key:"mode" oneof:"alone shared replicated" doc:"alone is one broker. shared: the nodes have one dataDir on storage that all of them reach, and who holds its lock is the master (ActiveMQ: shared file system master/slave). replicated: each node has its own copy (ActiveMQ: replicatedLevelDB)"`
+	Node        string        `key:"node" doc:"this node's name, another one on each node; empty takes the machine's name"`
+	Hostname    string        `key:"hostname" doc:"name or address at which the other nodes, and redirected clients, reach this one; empty takes the machine's name, or the listener's own address if it has one"`
+	Nodes       []string      `key:"nodes" doc:"all nodes of the group, the same on each: names or addresses if they share a directory; NODE=HOST:PORT, with the port for replication, if they replicate"`
+	Replicas    int           `key:"replicas" doc:"how many nodes hold a copy; 0 takes the number of nodes, and anything else has to be it"`
+	Bind        string        `key:"bind" doc:"where the node listens for replication, such as tcp://0.0.0.0:61619; empty takes its port in cluster.nodes, on this machine's own address if all nodes are on it"`
+	Sync        string        `key:"sync" oneof:"quorum_disk quorum_mem local_disk local_mem" doc:"when a replicated message counts as safe: a majority has it on disk or in memory, or the master alone has (which a failover may lose)"`
+	Weight      int           `key:"weight" doc:"of nodes that have the same data the one with the greatest weight becomes the master"`
+	PreferAfter time.Duration `key:"preferAfter" doc:"a node of a greater weight takes over from the master when it has been in sync for so long; 0: only when the master ends"`
+	Lease       time.Duration `key:"lease" doc:"how long a master that nobody hears of stays it (replicatedLevelDB: zkSessionTimeout)"`
+	Path        string        `key:"zkPath" doc:"prefix of the group's keys in etcd"`
+	Standby     string        `key:"standby" oneof:"proxy redirect refuse" doc:"what a node that isn't the master does with clients: pass them through to it, tell them where it is, or keep the ports closed (as ActiveMQ)"`
+	SecretFile  string        `key:"secretFile" doc:"file with the secret that all nodes of the group know, 16 characters or more; needed unless all nodes are on this machine"`
+	Guardian    bool          `key:"guardian" doc:"start the broker from a small process that gives its lease back when it is killed or crashes (Linux, replicated)"`
+	LockPeriod  time.Duration `key:"lockPeriod" doc:"how often the master proves that it still holds the lock of a shared directory; one that takes ten times as long ends it"`
+	Etcd        Etcd          `key:"etcd"`
 }
 
 // Etcd is where a replicated group keeps who is master.
@@ -38,6 +39,7 @@ type Etcd struct {
 	Key          string   `key:"key" doc:"the certificate's key, a PEM file"`
 	CA           string   `key:"ca" doc:"who signed that etcd's certificates, a PEM file; empty with https endpoints trusts the machine's authorities"`
 	Members      []string `key:"members" doc:"the nodes that run the etcd inside, NODE=HOST:PORT; empty takes all nodes' hosts and port 2380. Three or five, the same on each node"`
+	Join         []string `key:"join" doc:"client addresses of members of the group's running etcd: a node without etcd data joins there instead of founding one. Needed on nodes that are added, or got a new disk; without effect on others"`
 	Client       string   `key:"client" doc:"host:port at which the etcd inside this node listens for clients; empty takes port 2379, on this machine's own address if all nodes are on it"`
 	PeerBind     string   `key:"peerBind" doc:"host:port at which it listens for its other members; empty takes the address of its entry in members"`
 }
@@ -48,7 +50,8 @@ const ReplicationPort = "61619"
 func defaultCluster() Cluster {
 	return Cluster{
 		Mode: "alone", Standby: "proxy", LockPeriod: time.Second, Sync: "quorum_disk", Weight: 1, Guardian: true, Lease: 8 * time.Second,
-		Path: "/entrepot",
+		PreferAfter: 30 * time.Second,
+		Path:        "/entrepot",
 	}
 }
 
@@ -176,6 +179,9 @@ func (v *validator) cluster(c *Config) {
 	v.duration("cluster.lockPeriod", g.LockPeriod, 100*time.Millisecond, time.Minute)
 	v.duration("cluster.lease", g.Lease, 2*time.Second, time.Minute)
 	v.number("cluster.weight", g.Weight, 0, 1000)
+	if g.PreferAfter != 0 {
+		v.duration("cluster.preferAfter", g.PreferAfter, time.Second, 24*time.Hour)
+	}
 	if !g.Grouped() {
 		return
 	}
@@ -215,8 +221,13 @@ func (v *validator) replicated(g *Cluster) {
 	if len(g.Etcd.Endpoints) > 0 {
 		return
 	}
+	for _, a := range g.Etcd.Join {
+		if _, _, err := net.SplitHostPort(a); err != nil || strings.Contains(a, "/") {
+			v.fail("cluster.etcd.join", fmt.Sprintf("%q is not HOST:PORT", clip(a)), "write for example broker-a.example.com:2379")
+		}
+	}
 	switch n := len(g.EtcdMembers()); {
-	case n == 2:
+	case n == 2 && len(g.Etcd.Join) == 0:
 		v.fail("cluster.etcd", "two nodes can't outvote each other: with one of them gone nothing works",
 			"take three nodes, or name an etcd that is there already in cluster.etcd.endpoints")
 	case n > 7:

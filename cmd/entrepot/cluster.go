@@ -61,6 +61,7 @@ var memberColumns = []column{
 	{"LAG", "lag", false},
 	{"PHASE", "phase", false},
 	{"SILENT S", "silentSeconds", false},
+	{"ETCD", "etcd", false},
 	{"ADDRESS", "address", true},
 }
 

@@ -27,6 +27,7 @@ import (
 const (
 	moveLeadPeriod = 200 * time.Millisecond
 	moveLeadAgain  = 5 * time.Second
+	promotePeriod  = time.Second // between attempts to make voters of etcd's learners
 )
 
 // coordination is where a replicated group agrees on its configuration: an etcd
@@ -106,7 +107,7 @@ func (s *coordination) startMember(ctx context.Context, g *group) (err error) {
 	c := &g.n.cfg.Cluster
 	o := embedded.Options{
 		Node: c.Name(), Group: g.n.cfg.BrokerName, Dir: filepath.Join(g.n.cfg.DataDir, "etcd"), Members: map[string]string{},
-		ListenPeer: c.Etcd.PeerBind, ListenClient: c.EtcdClient(), Logger: g.n.log.Logger,
+		ListenPeer: c.Etcd.PeerBind, ListenClient: c.EtcdClient(), Join: c.Etcd.Join, Logger: g.n.log.Logger,
 	}
 	for _, p := range c.EtcdMembers() {
 		o.Members[p.Node] = p.Address()
@@ -192,11 +193,13 @@ func dialOptions(c *config.Etcd, log *slog.Logger) (etcd.DialOptions, error) {
 	return o, nil
 }
 
-// keepLeadAway keeps etcd's own lead off the master's node until ctx ends.
+// keepLeadAway keeps etcd's own lead off the master's node until ctx ends, and
+// makes voters of nodes that have joined etcd.
 func (s *coordination) keepLeadAway(ctx context.Context) {
 	if s.member == nil {
 		return
 	}
+	var promoteAfter time.Time
 	for ctx.Err() == nil {
 		wait := moveLeadPeriod
 		moved, err := s.member.HandOverLead(ctx)
@@ -207,8 +210,42 @@ func (s *coordination) keepLeadAway(ctx context.Context) {
 		case moved:
 			s.log.Info("etcd's lead has moved off the master's node")
 		}
+		if now := time.Now(); now.After(promoteAfter) {
+			promoteAfter = now.Add(promotePeriod)
+			try, cancel := context.WithTimeout(ctx, promotePeriod)
+			if err := s.member.PromoteLearners(try); err != nil {
+				s.log.Debug("a member of etcd is no voter yet", "error", err)
+			}
+			cancel()
+		}
 		pauseFor(ctx, wait)
 	}
+}
+
+// votes says of nodes what they are in the etcd inside, "voter" or "learner".
+func (s *coordination) votes() map[string]string {
+	if s.member == nil {
+		return nil
+	}
+	votes := map[string]string{}
+	for _, m := range s.member.Members() {
+		if votes[m.Node] = "voter"; m.Learner {
+			votes[m.Node] = "learner"
+		}
+	}
+	return votes
+}
+
+// forget takes a node that has left the group out of the etcd inside, if it is there.
+func (s *coordination) forget(ctx context.Context, node string) error {
+	if s.member == nil {
+		return nil
+	}
+	err := s.member.Remove(ctx, node)
+	if errors.Is(err, embedded.ErrNoMember) {
+		return nil
+	}
+	return err
 }
 
 // close ends the node's claim and its part in etcd.

@@ -120,10 +120,14 @@ func (n *node) startGroup(ctx context.Context, configs []protocols.ListenerConfi
 }
 
 func (g *group) newKind(ctx context.Context, client map[string]string) (groupKind, error) {
-	if g.n.cfg.Cluster.Replicated() {
-		return newReplicated(ctx, g, client)
+	if !g.n.cfg.Cluster.Replicated() {
+		return newShared(g, client), nil
 	}
-	return newShared(g, client), nil
+	x, err := newReplicated(ctx, g, client)
+	if err != nil {
+		return nil, err // and not a kind that is none
+	}
+	return x, nil
 }
 
 // nowhere is the target of clients while there is no master.

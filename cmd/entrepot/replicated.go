@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -291,6 +292,7 @@ func (x *replicated) lead(ctx context.Context, r *replication.Replica) {
 	leading, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { x.store.keepLeadAway(leading) })
+	beside.Go(func() { x.yield(leading, r) })
 	defer beside.Wait()
 	defer stop()
 	select {
@@ -404,8 +406,9 @@ func (x *replicated) status(s *api.ClusterStatus) {
 	for _, f := range st.Followers {
 		known[f.Member.Node] = f
 	}
+	votes := x.store.votes()
 	for _, node := range append(append([]string(nil), st.State.Config.Voters...), st.State.Config.Learners...) {
-		m := api.MemberStatus{Node: node, InSync: inSync[node], Master: st.State.Lock != nil && st.State.Lock.Node == node}
+		m := api.MemberStatus{Node: node, Etcd: votes[node], InSync: inSync[node], Master: st.State.Lock != nil && st.State.Lock.Node == node}
 		m.Address, _ = x.address(node)
 		if f, ok := known[node]; ok {
 			lag, silent := st.Last.Index-min(f.Durable, st.Last.Index), f.Silent.Seconds()
@@ -418,7 +421,9 @@ func (x *replicated) status(s *api.ClusterStatus) {
 // release implements groupKind.
 func (x *replicated) release() error { return x.store.close() }
 
-// changeMember adds or removes a node, on the master.
+// changeMember adds or removes a node, on the master. A node that leaves also
+// leaves the etcd inside; one that joins does that itself when it starts
+// (cluster.etcd.join).
 func (x *replicated) changeMember(ctx context.Context, node string, add bool) error {
 	r := x.current()
 	switch {
@@ -427,5 +432,23 @@ func (x *replicated) changeMember(ctx context.Context, node string, add bool) er
 	case add:
 		return r.AddNode(ctx, node)
 	}
-	return r.RemoveNode(ctx, node)
+	if err := r.RemoveNode(ctx, node); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeLimit)
+	defer cancel()
+	for named := true; named; {
+		c := r.Status().State.Config
+		if named = slices.Contains(c.Voters, node) || slices.Contains(c.Learners, node); !named {
+			break
+		}
+		select {
+		case <-r.Done():
+			return errNotNow
+		case <-ctx.Done():
+			return fmt.Errorf("node %q is about to leave, and the group's configuration does not say so yet: look again", node)
+		case <-time.After(statusPeriod):
+		}
+	}
+	return x.store.forget(ctx, node)
 }

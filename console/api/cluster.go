@@ -47,6 +47,7 @@ type MemberStatus struct {
 	Phase   string   `json:"phase,omitempty"`
 	Lag     *uint64  `json:"lag,omitempty"` // records
 	Silent  *float64 `json:"silentSeconds,omitempty"`
+	Etcd    string   `json:"etcd,omitempty"` // "voter" or "learner" of the etcd inside; left out for neither
 }
 
 // memberChange is the body of a request about a node.

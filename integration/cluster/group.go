@@ -22,10 +22,11 @@ import (
 // Shape is what a group is made of.
 type Shape struct {
 	Program  harness.Program
-	Dir      string        // of all nodes' data
-	Lease    time.Duration // of the master
-	Etcd     string        // host:port of an etcd elsewhere; "" runs one inside the nodes
-	Settings []string      // key=value, of each node
+	Dir      string              // of all nodes' data
+	Lease    time.Duration       // of the master
+	Etcd     string              // host:port of an etcd elsewhere; "" runs one inside the nodes
+	Settings []string            // key=value, of each node
+	Own      map[string][]string // the same, of one node
 }
 
 // Group is several nodes of one broker.
@@ -42,6 +43,7 @@ type Node struct {
 	Stomp string // host:port, the same in all its lives
 	MQTT  string // likewise
 	AMQP  string // likewise
+	Etcd  string // host:port of the etcd inside for clients
 
 	options harness.Options
 	mu      sync.Mutex
@@ -65,6 +67,7 @@ type Status struct {
 type Copy struct {
 	Node   string `json:"node"`
 	InSync bool   `json:"inSync"`
+	Etcd   string `json:"etcd"`
 }
 
 // New makes a group of three; nothing is started.
@@ -101,7 +104,7 @@ func New(shape Shape) (*Group, error) {
 			"brokerName=group", "cluster.mode=replicated", "cluster.node=" + n, "cluster.nodes=" + strings.Join(nodes, " "),
 			"cluster.lease=" + shape.Lease.String(), "cluster.secretFile=" + secret,
 			"store.segmentSize=8MiB", "log.level=info",
-		}, shape.Settings...)
+		}, append(slices.Clone(shape.Settings), shape.Own[n]...)...)
 		if shape.Etcd == "" {
 			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[6*i+2])
 		} else {
@@ -113,7 +116,7 @@ func New(shape Shape) (*Group, error) {
 			own = append(own, "cluster.etcd.endpoints=http://"+link.Address)
 		}
 		stomp, mqtt, amqp := free[6*i+3], free[6*i+4], free[6*i+5]
-		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, AMQP: amqp, options: harness.Options{
+		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, AMQP: amqp, Etcd: free[6*i+2], options: harness.Options{
 			Program: shape.Program, Dir: filepath.Join(shape.Dir, n), Listen: []string{"stomp://" + stomp, "mqtt://" + mqtt, "amqp://" + amqp},
 			Settings: own, Ready: 60 * time.Second,
 		}})

@@ -28,27 +28,67 @@ type Member struct {
 	Leader  bool
 }
 
+// joinWithin bounds the wait for a group that takes nobody new at the moment:
+// etcd wants its members to be well connected for some seconds.
+const joinWithin = 60 * time.Second
+
 // join asks a running group to take this member as a learner and returns the
-// group as the member must know it. Asked again it finds what it has asked for.
+// group as the member must know it. Asked again it finds what it has asked for. A
+// member of that name that has lived before has lost its data, and what it knew of
+// its votes with it: it is taken out first.
 func (o *Options) join(ctx context.Context) (initialCluster string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinWithin)
+	defer cancel()
 	client, err := o.dial()
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	for {
+		members, err := o.takeIn(ctx, client)
+		if err == nil {
+			return o.clusterOf(members)
+		}
+		o.Logger.Info("the group's etcd takes nobody in yet", "reason", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return "", err
+		}
+	}
+}
+
+// takeIn makes the member a learner and returns all members.
+func (o *Options) takeIn(ctx context.Context, client *clientv3.Client) ([]*etcdserverpb.Member, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinWithin/4)
+	defer cancel()
 	self := o.url(o.Members[o.Node])
 	list, err := client.MemberList(ctx)
 	if err != nil {
-		return "", fmt.Errorf("ask %v who is there: %w", o.Join, err)
+		return nil, fmt.Errorf("ask %v who is there: %w", o.Join, err)
 	}
-	members := list.Members
-	if !hasPeer(members, self.String()) {
-		added, err := client.MemberAddAsLearner(ctx, []string{self.String()})
-		if err != nil {
-			return "", fmt.Errorf("add %s: %w", self.String(), err)
+	for _, m := range list.Members {
+		here := len(m.PeerURLs) > 0 && m.PeerURLs[0] == self.String()
+		switch {
+		case m.Name == "" && here:
+			return list.Members, nil // it was asked for, and has not started since
+		case m.Name == o.Node || here:
+			o.Logger.Warn("a member of etcd has lost its data: another one takes its place", "node", m.Name, "id", m.ID)
+			if _, err := client.MemberRemove(ctx, m.ID); err != nil {
+				return nil, fmt.Errorf("take the former member %q out: %w", m.Name, err)
+			}
 		}
-		members = added.Members
 	}
+	added, err := client.MemberAddAsLearner(ctx, []string{self.String()})
+	if err != nil {
+		return nil, fmt.Errorf("add %s: %w", self.String(), err)
+	}
+	return added.Members, nil
+}
+
+// clusterOf is the group as the member must know it when it starts.
+func (o *Options) clusterOf(members []*etcdserverpb.Member) (string, error) {
+	self := o.url(o.Members[o.Node])
 	peers := map[string]string{}
 	for _, m := range members {
 		member, err := memberOf(m)
@@ -61,15 +101,6 @@ func (o *Options) join(ctx context.Context) (initialCluster string, err error) {
 		peers[member.Node] = member.Peer
 	}
 	return o.initialCluster(maps.Clone(peers)), nil
-}
-
-func hasPeer(members []*etcdserverpb.Member, peer string) bool {
-	for _, m := range members {
-		if len(m.PeerURLs) > 0 && m.PeerURLs[0] == peer {
-			return true
-		}
-	}
-	return false
 }
 
 func memberOf(m *etcdserverpb.Member) (Member, error) {
@@ -153,6 +184,18 @@ func (s *Server) Promote(ctx context.Context, node string) error {
 		return fmt.Errorf("make %q a voter of etcd: %w", node, err)
 	}
 	return nil
+}
+
+// PromoteLearners makes voters of the learners that have caught up. It asks
+// nobody if there are none.
+func (s *Server) PromoteLearners(ctx context.Context) error {
+	var errs []error
+	for _, m := range s.Members() {
+		if m.Learner && m.Node != "" {
+			errs = append(errs, s.Promote(ctx, m.Node))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Remove takes a node's member out of the group. Its data is worth nothing
