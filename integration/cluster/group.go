@@ -39,11 +39,12 @@ type Group struct {
 
 // Node is a node that may run or not.
 type Node struct {
-	Name  string
-	Stomp string // host:port, the same in all its lives
-	MQTT  string // likewise
-	AMQP  string // likewise
-	Etcd  string // host:port of the etcd inside for clients
+	Name     string
+	Stomp    string // host:port, the same in all its lives
+	MQTT     string // likewise
+	AMQP     string // likewise
+	OpenWire string // likewise
+	Etcd     string // host:port of the etcd inside for clients
 
 	options harness.Options
 	mu      sync.Mutex
@@ -73,7 +74,7 @@ type Copy struct {
 // New makes a group of three; nothing is started.
 func New(shape Shape) (*Group, error) {
 	names := []string{"a", "b", "c"}
-	free, err := freeAddresses(6 * len(names))
+	free, err := freeAddresses(7 * len(names))
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +84,13 @@ func New(shape Shape) (*Group, error) {
 	}
 	var members []string
 	for i, n := range names {
-		members = append(members, n+"="+free[6*i+1])
+		members = append(members, n+"="+free[7*i+1])
 	}
 	g := &Group{Lease: shape.Lease}
 	for i, n := range names {
 		var nodes []string // as this one reaches them
 		for j, to := range names {
-			address := free[6*j]
+			address := free[7*j]
 			if i != j {
 				link, err := newLink(n, to, address)
 				if err != nil {
@@ -106,7 +107,7 @@ func New(shape Shape) (*Group, error) {
 			"store.segmentSize=8MiB", "log.level=info",
 		}, append(slices.Clone(shape.Settings), shape.Own[n]...)...)
 		if shape.Etcd == "" {
-			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[6*i+2])
+			own = append(own, "cluster.etcd.members="+strings.Join(members, " "), "cluster.etcd.client="+free[7*i+2])
 		} else {
 			link, err := newLink(n, "etcd", shape.Etcd)
 			if err != nil {
@@ -115,9 +116,10 @@ func New(shape Shape) (*Group, error) {
 			g.Etcd = append(g.Etcd, link)
 			own = append(own, "cluster.etcd.endpoints=http://"+link.Address)
 		}
-		stomp, mqtt, amqp := free[6*i+3], free[6*i+4], free[6*i+5]
-		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, AMQP: amqp, Etcd: free[6*i+2], options: harness.Options{
-			Program: shape.Program, Dir: filepath.Join(shape.Dir, n), Listen: []string{"stomp://" + stomp, "mqtt://" + mqtt, "amqp://" + amqp},
+		stomp, mqtt, amqp, openWire := free[7*i+3], free[7*i+4], free[7*i+5], free[7*i+6]
+		g.Nodes = append(g.Nodes, &Node{Name: n, Stomp: stomp, MQTT: mqtt, AMQP: amqp, OpenWire: openWire, Etcd: free[7*i+2], options: harness.Options{
+			Program: shape.Program, Dir: filepath.Join(shape.Dir, n),
+			Listen:   []string{"stomp://" + stomp, "mqtt://" + mqtt, "amqp://" + amqp, "tcp://" + openWire},
 			Settings: own, Ready: 60 * time.Second,
 		}})
 	}

@@ -8,8 +8,8 @@ import javax.jms.JMSException;
 import javax.jms.Message;
 import javax.jms.TextMessage;
 import org.springframework.jms.annotation.JmsListener;
+import org.springframework.jms.support.converter.SimpleMessageConverter;
 import org.springframework.messaging.handler.annotation.Header;
-import org.springframework.messaging.handler.annotation.Payload;
 import org.springframework.messaging.handler.annotation.SendTo;
 import org.springframework.stereotype.Component;
 
@@ -26,8 +26,8 @@ public class Listeners {
     final Map<Integer, Integer> work = new ConcurrentHashMap<>();
 
     @JmsListener(destination = "shop.orders")
-    public void order(@Payload Object body) {
-        orders.add(body);
+    public void order(Message m) throws JMSException {
+        orders.add(new SimpleMessageConverter().fromMessage(m));
     }
 
     @JmsListener(destination = "shop.billing")
