@@ -122,6 +122,9 @@ type frames struct {
 	// idAt is where a message's number goes, for protocols that confirm by
 	// number; 0 is nowhere.
 	idAt int
+	// sequenceAt is where a message's sequence number goes, eight bytes from 1
+	// on, for protocols whose publishers number their messages; 0 is nowhere.
+	sequenceAt int
 }
 
 // newFrames repeats frame n times.
@@ -144,6 +147,9 @@ func (f *frames) mark(i int, s stamp) {
 	if f.idAt > 0 {
 		binary.BigEndian.PutUint16(f.buf[at+f.idAt:], numberOf(s.seq))
 	}
+	if f.sequenceAt > 0 {
+		binary.BigEndian.PutUint64(f.buf[at+f.sequenceAt:], uint64(s.seq)+1)
+	}
 }
 
 // numberOf is the number of a publisher's message: 1 to 65,535, again and again.
@@ -158,8 +164,9 @@ func protocols() map[string]protocol {
 		"stomp": stompProtocol{accept: "1.1,1.2"},
 		// 1.1 names deliveries by two headers instead of one: worth
 		// comparing where a broker must look them up.
-		"stomp11": stompProtocol{accept: "1.1"},
-		"amqp":    amqpProtocol{},
+		"stomp11":  stompProtocol{accept: "1.1"},
+		"amqp":     amqpProtocol{},
+		"openwire": openwireProtocol{},
 		// The QoS is the whole run's, and part of the name.
 		"mqtt":           mqttProtocol{level: 4},
 		"mqtt-q1":        mqttProtocol{level: 4, qos: 1},

@@ -49,7 +49,7 @@ var mayImport = map[string]string{
 	"console/...": "console/... core/broker core/latency core/message core/policy core/security github.com/prometheus/...",
 
 	"cmd/config":   "core/message core/policy core/selector core/store github.com/goccy/go-yaml/...",
-	"cmd/bench":    "github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
+	"cmd/bench":    "protocols/openwire/wire core/message github.com/HdrHistogram/hdrhistogram-go github.com/schollz/progressbar/v3 github.com/spf13/... golang.org/x/...",
 	"cmd/entrepot": "core/... protocols/... replication/... election/... console/... cmd/... github.com/spf13/... github.com/go-stomp/stomp/v3/... github.com/eclipse/paho.mqtt.golang/... github.com/Azure/go-amqp golang.org/x/...",
 
 	// Real clients talk to the real binary.
