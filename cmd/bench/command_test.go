@@ -59,7 +59,7 @@ func TestFlagsWinOverTheScenario(t *testing.T) {
 func TestCommandLinesThatMakeNoSense(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--scenario nope", `unknown scenario "nope"`},
-		{"--protocol smtp", `unknown protocol "smtp": use one of amqp, mqtt, mqtt-q1, mqtt-q1-stored, mqtt-q2, mqtt-q2-stored, mqtt5, mqtt5-q1, stomp, stomp11`},
+		{"--protocol smtp", `unknown protocol "smtp": use one of amqp, mqtt, mqtt-q1, mqtt-q1-stored, mqtt-q2, mqtt-q2-stored, mqtt5, mqtt5-q1, openwire, stomp, stomp11`},
 		{"--size 15", "--size 15 is not between 16 and"},
 		{"--window -1", "--window -1 is not between"},
 		{"--queues 0", "--queues 0 is not between"},
