@@ -35,7 +35,7 @@ it. Any node can be asked; what changes something goes to the master by itself.`
 		Example: "  entrepot cluster status\n  entrepot cluster status --console broker-b:8161 -o json\n  entrepot cluster step-down",
 	}
 	asGroup(cmd)
-	cmd.AddCommand(p.clusterStatusCommand(), p.clusterMembersCommand(), p.clusterAddCommand(), p.clusterRemoveCommand(), p.clusterStepDownCommand(), p.clusterForceLeaderCommand())
+	cmd.AddCommand(p.clusterStatusCommand(), p.clusterMembersCommand(), p.clusterAddCommand(), p.clusterRemoveCommand(), p.clusterStepDownCommand(), p.clusterForceLeaderCommand(), p.clusterReseedCommand())
 	return cmd
 }
 

@@ -42,7 +42,9 @@ type coordination struct {
 	etcd        guardedEtcd // what the guardian needs; its endpoints change with the members
 }
 
-func openCoordination(ctx context.Context, g *group) (_ *coordination, err error) {
+// openCoordination joins the etcd inside the nodes, or connects to the one
+// elsewhere. With alone the etcd inside is this node's only, from now on.
+func openCoordination(ctx context.Context, g *group, alone bool) (_ *coordination, err error) {
 	c := &g.n.cfg.Cluster
 	s := &coordination{log: g.n.log.Logger, guarded: g.n.guarded}
 	defer func() {
@@ -59,7 +61,7 @@ func openCoordination(ctx context.Context, g *group) (_ *coordination, err error
 		Memory: filepath.Join(g.n.cfg.DataDir, "etcd-seen.json"), Logger: g.n.log.Logger, Leased: s.leased,
 	}
 	if len(c.Etcd.Endpoints) == 0 {
-		if err := s.startMember(ctx, g); err != nil {
+		if err := s.startMember(ctx, g, alone); err != nil {
 			return nil, err
 		}
 		o.Client = s.member.Client()
@@ -103,11 +105,11 @@ func (s *coordination) leased(id int64) {
 }
 
 // startMember starts the etcd inside this node.
-func (s *coordination) startMember(ctx context.Context, g *group) (err error) {
+func (s *coordination) startMember(ctx context.Context, g *group, alone bool) (err error) {
 	c := &g.n.cfg.Cluster
 	o := embedded.Options{
 		Node: c.Name(), Group: g.n.cfg.BrokerName, Dir: filepath.Join(g.n.cfg.DataDir, "etcd"), Members: map[string]string{},
-		ListenPeer: c.Etcd.PeerBind, ListenClient: c.EtcdClient(), Join: c.Etcd.Join, Logger: g.n.log.Logger,
+		ListenPeer: c.Etcd.PeerBind, ListenClient: c.EtcdClient(), Join: c.Etcd.Join, Alone: alone, Logger: g.n.log.Logger,
 	}
 	for _, p := range c.EtcdMembers() {
 		o.Members[p.Node] = p.Address()

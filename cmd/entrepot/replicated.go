@@ -60,7 +60,7 @@ func newReplicated(ctx context.Context, g *group, client map[string]string) (*re
 	x.advertise.Replication, _ = x.address(c.Name())
 	// A lock says where the master is reached; its console is one of the places.
 	client[consoleKey] = x.advertise.Console
-	if x.store, err = openCoordination(ctx, g); err != nil {
+	if x.store, err = openCoordination(ctx, g, false); err != nil {
 		return nil, err
 	}
 	return x, nil

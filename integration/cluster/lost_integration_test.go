@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,45 @@ func TestAnOperatorForcesTheLastNodeAndTheGroupGrowsAgain(t *testing.T) {
 	}
 	r.ok(last.Kill()) // the others have it all
 	r.take(r.Nodes[0], "q", "3", "4")
+	r.oneMasterAnEpoch()
+}
+
+// serveFlags are those of the node's last start, for commands that want them.
+func (n *Node) serveFlags() []string {
+	flags := []string{"--data-dir", n.options.Dir}
+	for _, s := range n.options.Settings {
+		flags = append(flags, "--set", s)
+	}
+	return flags
+}
+
+// The etcd inside two nodes of three is lost, with nothing else: the third
+// node's memory of the group fills another one, and no message is lost.
+func TestAnEtcdThatWasLostIsFilledFromANode(t *testing.T) {
+	r := newRigWith(t, Shape{}, idle)
+	r.put(r.Nodes[1], "q", "1", "2")
+	r.ok(r.Whole(t.Context(), time.Minute))
+	a := r.Nodes[0]
+	if said, err := a.run(t.Context(), append([]string{"cluster", "reseed-etcd", "--yes"}, a.serveFlags()...)...); err == nil || !strings.Contains(said, "must be stopped") {
+		t.Errorf("beside a running node: %v, %s", err, said)
+	}
+	for _, n := range r.Nodes {
+		r.ok(n.Kill())
+	}
+	for _, n := range r.Nodes[1:] {
+		r.ok(os.RemoveAll(filepath.Join(n.options.Dir, "etcd")))
+		r.ok(os.RemoveAll(filepath.Join(n.options.Dir, "etcd-seen.json")))
+	}
+	said, err := a.run(t.Context(), append([]string{"cluster", "reseed-etcd", "--yes"}, a.serveFlags()...)...)
+	if err != nil || !strings.Contains(said, "configuration: epoch") || !strings.Contains(said, `"action":"reseedEtcd"`) {
+		t.Fatalf("%v: %s", err, said)
+	}
+	for _, n := range r.Nodes[1:] {
+		n.joining(a)
+	}
+	r.ok(r.Start(t.Context()))
+	r.complete()
+	r.ok(a.Kill()) // etcd and messages are on the others as well
+	r.take(r.Nodes[1], "q", "1", "2")
 	r.oneMasterAnEpoch()
 }

@@ -59,7 +59,10 @@ type Options struct {
 	// Join are client addresses (host:port) of a running group. With them a
 	// member without data becomes a learner there, instead of founding one.
 	Join []string
-	TLS  *TLSFiles // nil is plain, for one machine
+	// Alone makes the member the only one of its group, whoever else was: with the data
+	// that it has, or with none. It is for an operator who has lost the others' data.
+	Alone bool
+	TLS   *TLSFiles // nil is plain, for one machine
 	// Heartbeat and Election are etcd's own times [DefaultHeartbeat, DefaultElection].
 	Heartbeat, Election time.Duration
 	Logger              *slog.Logger
@@ -85,7 +88,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Join) > 0 && !hasData(o.Dir) {
+	if len(o.Join) > 0 && !o.Alone && !hasData(o.Dir) {
 		others, err := o.join(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("join the group's etcd: %w", err)
@@ -124,6 +127,10 @@ func (o *Options) config(closing *atomic.Bool) (*embed.Config, error) {
 	cfg.ListenClientUrls = []url.URL{o.url(o.ListenClient)}
 	cfg.AdvertiseClientUrls = []url.URL{o.url(o.ClientAddress)}
 	cfg.TickMs, cfg.ElectionMs = uint(o.Heartbeat.Milliseconds()), uint(o.Election.Milliseconds())
+	if o.Alone {
+		cfg.ForceNewCluster = true
+		cfg.InitialCluster = o.initialCluster(map[string]string{o.Node: o.Members[o.Node]})
+	}
 	cfg.PreVote = true
 	cfg.StrictReconfigCheck = true
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, keptRevision
