@@ -223,7 +223,7 @@ func (n *node) brokerOptions() broker.Options {
 		Forwards:      c.Interceptors.Forwards(),
 		Retained:      broker.RetainedLimits{Messages: c.Retained.Messages, Bytes: int(c.Retained.Bytes)},
 		Stored: broker.StoredLimits{
-			Sessions: c.Sessions.Max, Messages: c.Sessions.MaxMessages, Subscriptions: c.Sessions.MaxSubscriptions,
+			Sessions: c.Sessions.Max, Messages: c.Sessions.MaxMessages, Bytes: int64(c.Sessions.MaxBytes), Subscriptions: c.Sessions.MaxSubscriptions,
 		},
 	}
 	o.Policies = policyEntries(c.Policies)

@@ -13,14 +13,18 @@ import (
 
 // StoredLimits bound the sessions that outlive their connections.
 type StoredLimits struct {
-	Messages      int // that may wait for one session; beyond it the oldest go [100,000]
-	Sessions      int // [1,000,000]
-	Subscriptions int // of one session [10,000]
+	Messages      int   // that may wait for one session; beyond it the oldest go [100,000]
+	Bytes         int64 // likewise, as the messages are stored [256 MiB]
+	Sessions      int   // [1,000,000]
+	Subscriptions int   // of one session [10,000]
 }
 
 func (l StoredLimits) withDefaults() StoredLimits {
 	if l.Messages == 0 {
 		l.Messages = 100_000
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 256 << 20
 	}
 	if l.Sessions == 0 {
 		l.Sessions = 1_000_000
