@@ -79,8 +79,9 @@ sim: ## drive simulated groups through faults, SEEDS of them (1000) from FIRST (
 	go test -count=1 -timeout 0 -v -run '^TestGroupsKeepTheirPromises$$' ./replication/simtest -args -sim.seeds $(SEEDS) -sim.first $(FIRST) -sim.seed $(SEED)
 
 .PHONY: model
-model: ## hold queues against their slow, obvious model, for OPS random operations (10000000)
+model: ## hold queues against slow, obvious models: OPS random operations of one (10000000), a tenth as many of a whole broker
 	GOGC=400 go test -count=1 -timeout 0 -v -run '^TestQueueDoesWhatTheModelSays$$' ./core/queue -args -rapid.checks 10000 -rapid.steps 100 -model.ops $(OPS)
+	GOGC=400 go test -count=1 -timeout 0 -v -run '^TestBrokerDoesWhatTheModelSays$$' ./core/broker -args -rapid.checks 1000 -rapid.steps 100 -model.ops $$(($(OPS) / 10))
 
 .PHONY: bench
 bench: ## run the Go benchmarks; "entrepot bench" drives a running broker

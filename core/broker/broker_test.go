@@ -152,14 +152,19 @@ type rig struct {
 
 func newRig(t *testing.T, edit ...func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, fs: disk.NewFake(), pages: pages.NewMemory()}
-	r.o = Options{Name: "test", Logger: slog.New(slog.DiscardHandler)}
+	r := newClosedRig(t)
 	for _, f := range edit {
 		f(&r.o)
 	}
 	r.open()
 	t.Cleanup(func() { _ = r.Close(context.Background()) })
 	return r
+}
+
+// newClosedRig returns a rig whose broker the test opens and closes.
+func newClosedRig(t *testing.T) *rig {
+	t.Helper()
+	return &rig{t: t, fs: disk.NewFake(), pages: pages.NewMemory(), o: Options{Name: "test", Logger: slog.New(slog.DiscardHandler)}}
 }
 
 func (r *rig) open() {

@@ -93,6 +93,20 @@ func (t *Transaction) PublishOnce(m *message.Message, id SendID) error {
 	return t.publish(m, id)
 }
 
+// notKnown returns the messages that are known not to have been sent before.
+func (t *Transaction) notKnown() (left []*message.Message) {
+	b, at := t.s.b, 0
+	if t.once == nil && !b.watchful.Load() {
+		return t.msgs
+	}
+	for _, x := range t.once {
+		left = append(left, b.notKnown(t.msgs[at:x.from], SendID{})...)
+		left = append(left, b.notKnown(t.msgs[x.from:x.to], x.id)...)
+		at = x.to
+	}
+	return append(left, b.notKnown(t.msgs[at:], SendID{})...)
+}
+
 // identified is a send with an identity: some of a transaction's messages.
 type identified struct {
 	id       SendID

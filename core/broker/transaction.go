@@ -132,7 +132,7 @@ func (t *Transaction) Commit(done Done, token uint64) {
 	var complete Done = t
 	msgs := t.s.b.forwards.expand(t.msgs)
 	if t.s.b.limits.on.Load() {
-		p, err := t.s.b.limits.pass(msgs...)
+		p, err := t.s.b.limits.pass(t.s.b.forwards.expand(t.notKnown())...)
 		if err != nil {
 			t.s.commit(store.Request{Durability: store.Lazy, Done: t, Err: err})
 			return

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"math/bits"
+	"slices"
 
 	"github.com/entrepot-mq/entrepot/core/store/pages"
 )
@@ -69,6 +71,8 @@ func (q *Queue) sweepPage(p pages.Store, n laneNumber, now int64) error {
 		q.sweepRead(s, msgs)
 	}
 	q.swept(s)
+	// Those in memory were seen first; dead letters come in the queue's order.
+	slices.SortFunc(s.expired, func(a, b Held) int { return cmp.Compare(a.Pos, b.Pos) })
 	q.carryOut(afterwards{expired: s.expired})
 	return nil
 }
