@@ -122,9 +122,7 @@ func (l *lane) snapshot(from uint64) *snapshot {
 	if p.win != nil {
 		s.msgs = p.win.msg
 	}
-	if p.packed {
-		s.packed = l.packed[p.number]
-	}
+	s.packed = l.share(p)
 	if len(l.attempts) > 0 {
 		for m := s.live; m != 0; m &= m - 1 {
 			slot := bits.TrailingZeros64(m)

@@ -335,10 +335,10 @@ func (p *page) missing(slot uint64) uint64 {
 	return m
 }
 
-// letGo drops the bodies of p, which can be read again, but for those that
+// letGo drops the bodies of p, which are stored or spilled, but for those that
 // consumers hold in memory anyway. It returns the memory given back.
 func (l *lane) letGo(p *page) (freed int) {
-	freed = l.unpack(p)
+	freed = l.drop(p)
 	if p.win == nil {
 		return freed
 	}

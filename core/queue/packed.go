@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/selector"
 )
@@ -15,6 +16,19 @@ type packed struct {
 	value   []byte // see pageVersion
 	summary []byte // nil: unknown
 	live    uint64 // the messages in it
+	shared  bool   // somebody was given value, and may have messages in it
+}
+
+// values are those of packed pages that nobody was given: under a deep queue
+// they come and go as fast as messages are published.
+var values sync.Pool // of *[]byte
+
+// newValue returns an empty slice with room for n bytes.
+func newValue(n int) []byte {
+	if v, ok := values.Get().(*[]byte); ok && cap(*v) >= n && cap(*v) <= 2*n {
+		return (*v)[:0]
+	}
+	return make([]byte, 0, n)
 }
 
 // packBehind is how many pages lie at least between a cursor and a page that is
@@ -47,7 +61,7 @@ func (q *Queue) offered(l *lane, level int) bool {
 func (q *Queue) pack(p *page) *packed {
 	fp := frozenPage{live: p.live, msgs: p.win.msg}
 	k := &packed{live: p.live}
-	k.value, _ = fp.append(make([]byte, 0, fp.size()), nil, nil) // only an older value could be malformed
+	k.value, _ = fp.append(newValue(fp.size()), nil, nil) // only an older value could be malformed
 	var s selector.Summary
 	k.summary = fp.summarize(&s, nil, q.broker.Converters())
 	return k
@@ -77,12 +91,32 @@ func (l *lane) unpack(p *page) (freed int) {
 	return freed
 }
 
-// packedPage returns what a page is packed in, nil if it isn't.
+// drop is unpack of a page that is stored: no checkpoint has to write it any
+// more.
+func (l *lane) drop(p *page) (freed int) {
+	k := l.packed[p.number]
+	if freed = l.unpack(p); freed > 0 && !k.shared {
+		values.Put(&k.value)
+	}
+	return freed
+}
+
+// share returns what p is packed in, nil if it isn't.
+func (l *lane) share(p *page) *packed {
+	if p == nil || !p.packed {
+		return nil
+	}
+	k := l.packed[p.number]
+	k.shared = true
+	return k
+}
+
+// packedPage is share of a page that may be gone.
 func (q *Queue) packedPage(laneNumber uint8, number uint64) *packed {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l, _ := q.lane(uint64(laneNumber) << laneShift); l != nil {
-		return l.packed[number]
+		return l.share(l.page(number << pageShift))
 	}
 	return nil
 }
