@@ -337,6 +337,7 @@ func (s *Badger) Close() error {
 		return nil
 	}
 	close(s.closing)
+	s.values.ahead.forget(func(uint64) bool { return true })
 	db := s.db
 	s.db, s.broken = nil, ErrClosed
 	var err error

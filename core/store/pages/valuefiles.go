@@ -226,7 +226,11 @@ func (v *valueFiles) complete(changed map[uint64]fileUse, version uint64) {
 // reap gives up the files that died at oldest or before: no reader wants them any more. What can't be
 // removed now is when the store is opened next. Whoever has the slot calls it.
 func (v *valueFiles) reap(oldest uint64) {
-	for _, id := range v.dead(oldest) {
+	dead := v.dead(oldest)
+	if len(dead) > 0 {
+		v.ahead.forget(func(id uint64) bool { return slices.Contains(dead, id) })
+	}
+	for _, id := range dead {
 		path := v.path(id)
 		v.mu.Lock()
 		keep := len(v.spare) < spareFiles

@@ -3,6 +3,7 @@ package pages
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/entrepot-mq/entrepot/core/store/disk"
@@ -38,6 +39,8 @@ type window struct {
 	reading sync.Mutex // held while it is filled: who wants the same waits for that; guards what follows
 	has     spot       // what is in b
 	b       []byte
+	f       disk.File // the file that was read last, kept open; nil for none
+	of      uint64    // its number
 }
 
 // find returns the window for the bytes from off on, if the read continues an earlier one.
@@ -105,20 +108,49 @@ func (ws *windows) take(w *window, v *valueFiles, p place, fn func(b []byte) boo
 
 // fill reads what belongs into w.
 func (w *window) fill(v *valueFiles, at spot) bool {
-	f := v.openDirect(at.file)
-	if f == nil {
+	if !w.open(v, at.file) {
 		return false
 	}
-	defer f.Close()
 	if w.b == nil {
 		w.b = aligned(windowSize)
 	}
 	w.has = spot{}
-	n, err := f.ReadAt(w.b[:windowSize], at.off)
+	n, err := w.f.ReadAt(w.b[:windowSize], at.off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		v.refused(err)
 		return false
 	}
 	w.b, w.has = w.b[:n], at
 	return true
+}
+
+// open makes the value file of that number the one that w reads.
+func (w *window) open(v *valueFiles, file uint64) bool {
+	if w.f != nil && w.of == file {
+		return true
+	}
+	w.close()
+	w.f, w.of = v.openDirect(file), file
+	return w.f != nil
+}
+
+func (w *window) close() {
+	if w.f != nil {
+		_ = w.f.Close() // it was only read
+		w.f = nil
+	}
+}
+
+// forget closes the files for which gone says so, and waits for whoever reads one.
+func (ws *windows) forget(gone func(file uint64) bool) {
+	ws.mu.Lock()
+	all := slices.Clone(ws.recent)
+	ws.mu.Unlock()
+	for _, w := range all {
+		w.reading.Lock()
+		if w.f != nil && gone(w.of) {
+			w.close()
+		}
+		w.reading.Unlock()
+	}
 }

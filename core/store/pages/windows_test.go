@@ -62,6 +62,42 @@ func TestManyReadersInOrderShareWindows(t *testing.T) {
 	wg.Wait()
 }
 
+// held returns the numbers of the value files that windows keep open.
+func (ws *windows) held() (files []uint64) {
+	for _, w := range ws.recent {
+		if w.f != nil {
+			files = append(files, w.of)
+		}
+	}
+	return files
+}
+
+// A file that nobody needs must give its space back, or serve as a new one.
+func TestWindowsKeepNoFileOpenThatIsGone(t *testing.T) {
+	s := openBadger(t, smallOptions(t.TempDir()))
+	const all = 200 // more than three files
+	mustCheckpoint(t, s, 1, pagesOf(0, all)...)
+	if err := readsInOrder(s, 0, all); err != nil {
+		t.Fatal(err)
+	}
+	if s.values.direct.Load() && len(s.values.ahead.held()) == 0 { // others have no windows
+		t.Fatal("no file is open after reads in order")
+	}
+	mustCheckpoint(t, s, 2, deleted(pagesOf(0, all))...)
+	mustCheckpoint(t, s, 3, pagesOf(all, 1)...)
+	for _, id := range s.values.ahead.held() {
+		if s.values.used(id) == (fileUse{}) {
+			t.Errorf("file %d is gone and open", id)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if open := s.values.ahead.held(); len(open) > 0 {
+		t.Errorf("files %d are open after Close", open)
+	}
+}
+
 func TestReadsThatDoNotFollowOneAnotherReadNothingAhead(t *testing.T) {
 	var ws windows
 	const mib = 1 << 20
