@@ -62,7 +62,10 @@ type ConnectRequest struct {
 	// TakeOver ends an older session of the same client id instead of being
 	// refused (MQTT).
 	TakeOver bool
-	Sink     Sink
+	// Joins lets the session have its client id together with others of the same
+	// user that say so too: an AMQP container has any number of connections.
+	Joins bool
+	Sink  Sink
 }
 
 // Subscription says what a consumer wants.

@@ -155,6 +155,7 @@ type Broker struct {
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 	clients  map[string]*Session // by client id
+	joined   map[string]int      // how many more there are of a client id
 	closing  bool
 	role     role // in a group
 }
@@ -165,7 +166,7 @@ func Open(o Options) (*Broker, error) {
 	o = o.withDefaults()
 	b := &Broker{
 		o: o, budget: store.NewBudget(o.Memory), topics: topic.NewTable(), tempTopics: topic.NewTable(), run: newRun(o.Now()),
-		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session),
+		sessions: make(map[*Session]struct{}), clients: make(map[string]*Session), joined: make(map[string]int),
 	}
 	b.machine.b = b
 	b.retained = newRetained(b)

@@ -81,6 +81,11 @@ func (b *Broker) register(s *Session) (older *Session, err error) {
 	}
 	if s.req.ClientID != "" {
 		older = b.clients[s.clientID]
+		if older != nil && older.req.Joins && s.req.Joins && older.userName() == s.userName() {
+			b.joined[s.clientID]++
+			b.sessions[s] = struct{}{}
+			return nil, nil
+		}
 		if older != nil && !s.req.TakeOver {
 			return nil, fail(CodeExists, "connect", "client id %q is connected already from %v; "+
 				"end that connection, or use another client id", s.clientID, older.req.Remote)
@@ -207,11 +212,33 @@ func (s *Session) Close() {
 	s.adviseConnection(true)
 	s.b.flow.forget(s)
 	s.b.mu.Lock()
-	delete(s.b.sessions, s)
-	if s.b.clients[s.clientID] == s {
-		delete(s.b.clients, s.clientID)
-	}
+	s.b.unregister(s)
 	s.b.mu.Unlock()
+}
+
+// unregister forgets s. If it has its client id together with others, one of
+// those stands for it from now on. b.mu is held.
+func (b *Broker) unregister(s *Session) {
+	delete(b.sessions, s)
+	others := b.joined[s.clientID]
+	if others == 0 || !s.req.Joins {
+		if b.clients[s.clientID] == s {
+			delete(b.clients, s.clientID)
+		}
+		return
+	}
+	if b.joined[s.clientID]--; others == 1 {
+		delete(b.joined, s.clientID)
+	}
+	if b.clients[s.clientID] != s {
+		return
+	}
+	for other := range b.sessions {
+		if other.clientID == s.clientID && other.req.Joins {
+			b.clients[s.clientID] = other
+			return
+		}
+	}
 }
 
 // end tells the connection that its session is over.

@@ -198,3 +198,41 @@ func TestATransactionOfPersistentAndTransientMessages(t *testing.T) {
 	out.subscribe(Subscription{Destination: message.Queue("out")})
 	wantBodies(t, out.deliveries(2), "persistent", "transient")
 }
+
+func TestSessionsThatJoinHaveTheirClientIDTogether(t *testing.T) {
+	r := newRig(t)
+	joins := func(joins bool) (*Session, error) {
+		return r.Connect(ConnectRequest{ClientID: "c", Joins: joins, Sink: &client{t: t}})
+	}
+	connected := func(j bool) *Session {
+		t.Helper()
+		s, err := joins(j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	refused := func(j bool) {
+		t.Helper()
+		if _, err := joins(j); CodeOf(err) != CodeExists {
+			t.Fatalf("got %v", err)
+		}
+	}
+	a, b, c := connected(true), connected(true), connected(true)
+	refused(false)
+	a.Close()
+	refused(false)
+	c.Close()
+	refused(false)
+	d := connected(true)
+	b.Close()
+	refused(false)
+	d.Close()
+	if n := len(r.joined); n != 0 {
+		t.Errorf("%d client ids are still had together", n)
+	}
+	e := connected(false)
+	refused(true)
+	e.Close()
+	connected(true).Close()
+}

@@ -78,6 +78,15 @@ func TestProtonPython(t *testing.T) {
 	features(t, 11, ".", python, filepath.Join("py", "features.py"), startBroker(t).Addr("amqp"))
 }
 
+func TestProtonCpp(t *testing.T) {
+	client := filepath.Join(t.TempDir(), "features")
+	err := harness.Cpp(t.Context(), filepath.Join("cpp", "features.cpp"), "qpid-proton-cpp", "libqpid-proton-cpp12-dev", client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	features(t, 9, ".", client, startBroker(t).Addr("amqp"))
+}
+
 func TestRhea(t *testing.T) {
 	dir := t.TempDir()
 	node, err := harness.Node(t.Context(), "js", dir)

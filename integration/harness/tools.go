@@ -179,12 +179,36 @@ func Tool(ctx context.Context, name, debian string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
+	if err := install(ctx, name, debian); err != nil {
+		return "", err
+	}
+	return exec.LookPath(name)
+}
+
+func install(ctx context.Context, name, debian string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return "", fmt.Errorf("%s is missing: install it (on Debian: apt-get install %s) and run the tests again", name, debian)
+		return fmt.Errorf("%s is missing: install it (on Debian: apt-get install %s) and run the tests again", name, debian)
 	}
 	_ = run(ctx, "", "apt-get", "update") // lists that are there already may do
 	if err := run(ctx, "", "apt-get", "install", "-y", "--no-install-recommends", debian); err != nil {
-		return "", fmt.Errorf("%s is missing and can't be installed: %w", name, err)
+		return fmt.Errorf("%s is missing and can't be installed: %w", name, err)
 	}
-	return exec.LookPath(name)
+	return nil
+}
+
+// Cpp compiles a source with a library into program. The Debian package that has
+// the library is installed if that fails, and this process may.
+func Cpp(ctx context.Context, source, library, debian, program string) error {
+	compiler, err := Tool(ctx, "g++", "g++")
+	if err != nil {
+		return err
+	}
+	compile := func() error { return run(ctx, "", compiler, "-std=c++14", "-o", program, source, "-l"+library) }
+	if compile() == nil {
+		return nil
+	}
+	if err := install(ctx, "lib"+library, debian); err != nil {
+		return err
+	}
+	return compile()
 }

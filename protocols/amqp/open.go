@@ -10,7 +10,11 @@ import (
 )
 
 // offered are the connection's capabilities that clients ask for by name.
-var offered = []string{"ANONYMOUS-RELAY", "DELAYED_DELIVERY", "SHARED-SUBS", "queue", "topic", "temporary-queue", "temporary-topic"}
+var offered = []string{"ANONYMOUS-RELAY", "DELAYED_DELIVERY", "SHARED-SUBS", soleConnection, "queue", "topic", "temporary-queue", "temporary-topic"}
+
+// soleConnection is what clients ask for that want no other connection of their
+// container: Qpid JMS, whose client ids are unique.
+const soleConnection = "sole-connection-for-container"
 
 // handleOpen opens the session (AMQP 1.0, 2.7.1). Whatever is wrong with it is
 // said behind an open of our own.
@@ -30,7 +34,7 @@ func (c *conn) handleOpen(d *decoder) error {
 		return c.refuseOpen(redirected(c.elsewhere))
 	}
 	r := c.request()
-	r.ClientID = o.containerID
+	r.ClientID, r.Joins = o.containerID, !contains(o.desiredCapabilities, soleConnection)
 	session, err := c.front.opts.Broker.Connect(r)
 	if err != nil {
 		f := toFault(err, endsConnection)

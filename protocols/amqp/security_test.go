@@ -93,3 +93,39 @@ func TestPermissionsHoldForLinksAndMessages(t *testing.T) {
 	r.send(out, &goamqp.Message{Value: "x"})
 	r.accept(in, r.receive(in))
 }
+
+// Proton's and rhea's containers open a connection for each link that is given
+// by an address, all under one container id.
+func TestAContainerMayHaveSeveralConnectionsUnlessOneIsToBeTheOnly(t *testing.T) {
+	r := newRig(t, nil)
+	first, second := r.dial("c"), r.dial("c")
+	r.send(r.sender(r.session(first), "a", nil), goamqp.NewMessage([]byte("x")))
+	in := r.receiver(r.session(second), "a", nil)
+	r.accept(in, r.receive(in))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sole := func(id string) condition {
+		w := r.wire()
+		w.header(headerAMQP)
+		w.say(&open{containerID: id, maxFrameSize: minFrame, desiredCapabilities: []string{soleConnection}})
+		w.expect(codeOpen)
+		if id == "d" {
+			w.begin(1)
+			return condition{}
+		}
+		return w.ends(codeClosing)
+	}
+	if got := sole("c"); got.condition != errInvalidField {
+		t.Errorf("a sole connection of a container that has others: %+v", got)
+	}
+	sole("d")
+	c, err := goamqp.Dial(r.ctx, "amqp://"+r.address, &goamqp.ConnOptions{ContainerID: "d"})
+	if err == nil {
+		_, err = c.NewSession(r.ctx, nil)
+		_ = c.Close()
+	}
+	if err == nil {
+		t.Error("another connection of a container that wants one only")
+	}
+}
