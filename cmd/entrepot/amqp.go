@@ -15,8 +15,6 @@ import (
 
 	"github.com/Azure/go-amqp"
 	"github.com/spf13/pflag"
-
-	"github.com/entrepot-mq/entrepot/cmd/config"
 )
 
 // amqpFlags make pub and sub speak AMQP 1.0 instead of STOMP.
@@ -29,33 +27,15 @@ func (a *amqpFlags) register(f *pflag.FlagSet) {
 // amqpScheme is how AMQP's addresses are written.
 var amqpScheme = scheme{"AMQP", []string{"amqp", "tcp"}, []string{"amqp+ssl", "amqps"}, "5672", "5671"}
 
-// amqpAddress spells a destination as AMQP does: /queue/a is queue://a.
-func amqpAddress(s string) string {
-	for _, kind := range []string{"queue", "topic"} {
-		if name, ok := strings.CutPrefix(s, "/"+kind+"/"); ok {
-			return kind + "://" + name
-		}
-	}
-	return s
-}
-
 // dialAMQP connects, logs in and begins a session.
 func (p *program) dialAMQP(ctx context.Context, c *clientFlags) (*amqp.Conn, *amqp.Session, error) {
-	server := c.server
-	if server == "" {
-		server = p.getenv(config.EnvPrefix + "AMQP_SERVER")
-	}
-	to, err := amqpScheme.parse(server)
+	to, err := amqpScheme.parse(p.serverOf(c, "AMQP_SERVER"))
 	if err != nil {
 		return nil, nil, err
 	}
-	passcode, err := p.passcodeFrom(c.passcode)
+	login, passcode, err := p.credentials(c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the passcode: %w", err)
-	}
-	login := c.login
-	if login == "" {
-		login = p.getenv(config.EnvPrefix + "LOGIN")
+		return nil, nil, err
 	}
 	o := &amqp.ConnOptions{ContainerID: c.clientID, HostName: to.host, SASLType: amqp.SASLTypeAnonymous()}
 	if login != "" || passcode != "" {
@@ -207,11 +187,8 @@ func (p *program) subAMQP(ctx context.Context, f *subFlags, address string) erro
 }
 
 func (f *subFlags) nextAMQP(ctx context.Context, r *amqp.Receiver) (*amqp.Message, error) {
-	if f.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.timeout)
-		defer cancel()
-	}
+	ctx, cancel := f.patience(ctx)
+	defer cancel()
 	return r.Receive(ctx, nil)
 }
 

@@ -62,13 +62,29 @@ func (p *program) passcodeFrom(flag string) (string, error) {
 	return p.getenv(config.EnvPrefix + "PASSCODE"), nil
 }
 
+// credentials returns the user and the password that flags, variables or a file
+// give.
+func (p *program) credentials(c *clientFlags) (login, passcode string, err error) {
+	if passcode, err = p.passcodeFrom(c.passcode); err != nil {
+		return "", "", fmt.Errorf("read the passcode: %w", err)
+	}
+	if c.login != "" {
+		return c.login, passcode, nil
+	}
+	return p.getenv(config.EnvPrefix + "LOGIN"), passcode, nil
+}
+
+// serverOf returns the address that the flag or the protocol's variable gives.
+func (p *program) serverOf(c *clientFlags, variable string) string {
+	if c.server != "" {
+		return c.server
+	}
+	return p.getenv(config.EnvPrefix + variable)
+}
+
 // dial connects and logs in.
 func (p *program) dial(ctx context.Context, c *clientFlags) (*stomp.Conn, error) {
-	server := c.server
-	if server == "" {
-		server = p.getenv(config.EnvPrefix + "SERVER")
-	}
-	to, err := stompScheme.parse(server)
+	to, err := stompScheme.parse(p.serverOf(c, "SERVER"))
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +112,9 @@ func (p *program) dial(ctx context.Context, c *clientFlags) (*stomp.Conn, error)
 }
 
 func (p *program) connectOptions(c *clientFlags, to endpoint) ([]func(*stomp.Conn) error, error) {
-	login := c.login
-	if login == "" {
-		login = p.getenv(config.EnvPrefix + "LOGIN")
-	}
-	passcode, err := p.passcodeFrom(c.passcode)
+	login, passcode, err := p.credentials(c)
 	if err != nil {
-		return nil, fmt.Errorf("read the passcode: %w", err)
+		return nil, err
 	}
 	options := []func(*stomp.Conn) error{
 		stomp.ConnOpt.Host(to.host),
@@ -213,6 +225,16 @@ func stompDestination(s string) string {
 	for _, kind := range []string{"queue", "topic"} {
 		if name, ok := strings.CutPrefix(s, kind+"://"); ok {
 			return "/" + kind + "/" + name
+		}
+	}
+	return s
+}
+
+// uriDestination is the other way round: /queue/a is queue://a.
+func uriDestination(s string) string {
+	for _, kind := range []string{"queue", "topic"} {
+		if name, ok := strings.CutPrefix(s, "/"+kind+"/"); ok {
+			return kind + "://" + name
 		}
 	}
 	return s

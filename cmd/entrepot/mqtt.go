@@ -19,8 +19,6 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/spf13/pflag"
-
-	"github.com/entrepot-mq/entrepot/cmd/config"
 )
 
 // mqttFlags make pub and sub speak MQTT instead of STOMP.
@@ -46,21 +44,13 @@ var mqttScheme = scheme{"MQTT", []string{"mqtt", "tcp"}, []string{"mqtt+ssl", "m
 
 // dialMQTT connects and logs in. A kept session is that of the client id.
 func (p *program) dialMQTT(c *clientFlags, keep bool, lost func(error)) (paho.Client, error) {
-	server := c.server
-	if server == "" {
-		server = p.getenv(config.EnvPrefix + "MQTT_SERVER")
-	}
-	to, err := mqttScheme.parse(server)
+	to, err := mqttScheme.parse(p.serverOf(c, "MQTT_SERVER"))
 	if err != nil {
 		return nil, err
 	}
-	passcode, err := p.passcodeFrom(c.passcode)
+	login, passcode, err := p.credentials(c)
 	if err != nil {
-		return nil, fmt.Errorf("read the passcode: %w", err)
-	}
-	login := c.login
-	if login == "" {
-		login = p.getenv(config.EnvPrefix + "LOGIN")
+		return nil, err
 	}
 	o := paho.NewClientOptions().AddBroker("tcp://" + to.address).SetClientID(c.clientID).SetProtocolVersion(4)
 	o.SetCleanSession(!keep).SetAutoReconnect(false).SetConnectTimeout(c.timeout).SetKeepAlive(30 * time.Second).SetAutoAckDisabled(true)

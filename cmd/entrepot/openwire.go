@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/entrepot-mq/entrepot/cmd/config"
 	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/protocols/openwire"
 	"github.com/entrepot-mq/entrepot/protocols/openwire/client"
@@ -54,20 +53,13 @@ func openwireServers(s string) (all []endpoint, failOver bool, err error) {
 // dialOpenWire connects to the first server that lets it in, logs in and makes
 // a session.
 func (p *program) dialOpenWire(ctx context.Context, c *clientFlags) (*client.Conn, *client.Session, error) {
-	server := c.server
-	if server == "" {
-		server = p.getenv(config.EnvPrefix + "OPENWIRE_SERVER")
-	}
-	servers, failOver, err := openwireServers(server)
+	servers, failOver, err := openwireServers(p.serverOf(c, "OPENWIRE_SERVER"))
 	if err != nil {
 		return nil, nil, err
 	}
-	o := client.Options{ClientID: c.clientID, User: c.login, FailOver: failOver}
-	if o.Password, err = p.passcodeFrom(c.passcode); err != nil {
-		return nil, nil, fmt.Errorf("read the passcode: %w", err)
-	}
-	if o.User == "" {
-		o.User = p.getenv(config.EnvPrefix + "LOGIN")
+	o := client.Options{ClientID: c.clientID, FailOver: failOver}
+	if o.User, o.Password, err = p.credentials(c); err != nil {
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -118,12 +110,7 @@ func explainOpenWire(doing string, err error) error {
 
 // openwireDestination reads a destination as any protocol spells it.
 func openwireDestination(s string) (wire.Destination, error) {
-	for _, kind := range []string{"queue", "topic"} {
-		if name, ok := strings.CutPrefix(s, "/"+kind+"/"); ok {
-			s = kind + "://" + name
-		}
-	}
-	d, err := message.ParseDestination(s, message.KindQueue)
+	d, err := message.ParseDestination(uriDestination(s), message.KindQueue)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
@@ -240,11 +227,8 @@ func (p *program) printOpenWire(ctx context.Context, f *subFlags, name string, c
 }
 
 func (f *subFlags) nextOpenWire(ctx context.Context, c *client.Consumer) (*wire.MessageDispatch, error) {
-	if f.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.timeout)
-		defer cancel()
-	}
+	ctx, cancel := f.patience(ctx)
+	defer cancel()
 	return c.Receive(ctx)
 }
 

@@ -100,7 +100,7 @@ func (p *program) pub(ctx context.Context, f *pubFlags, args []string) (err erro
 		return p.pubMQTT(f, destination, source)
 	}
 	if f.amqp {
-		return p.pubAMQP(ctx, f, amqpAddress(destination), headers, source)
+		return p.pubAMQP(ctx, f, uriDestination(destination), headers, source)
 	}
 	if f.openwire {
 		return p.pubOpenWire(ctx, f, destination, headers, source)

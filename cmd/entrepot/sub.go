@@ -134,7 +134,7 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 		return p.subMQTT(ctx, f, destination)
 	}
 	if f.amqp {
-		return p.subAMQP(ctx, f, amqpAddress(destination))
+		return p.subAMQP(ctx, f, uriDestination(destination))
 	}
 	if f.openwire {
 		return p.subOpenWire(ctx, f, destination)
@@ -166,6 +166,14 @@ func (p *program) sub(ctx context.Context, f *subFlags, args []string) error {
 		err = explain("say goodbye", closeErr)
 	}
 	return err
+}
+
+// patience bounds how long the next message is waited for.
+func (f *subFlags) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.timeout > 0 {
+		return context.WithTimeout(ctx, f.timeout)
+	}
+	return context.WithCancel(ctx)
 }
 
 // receive prints messages until there are enough, the user stops it, or an
