@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/election/etcd/embedded"
+	"github.com/entrepot-mq/entrepot/integration/harness"
 )
 
 // replicas starts three nodes of a replicated group, with the etcd inside them.
@@ -66,15 +66,11 @@ func replicas(t *testing.T, sets ...string) map[string]*node {
 	return out
 }
 
-func freeAddresses(t *testing.T, n int) (out []string) {
+func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
+	out, err := harness.FreeAddresses(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

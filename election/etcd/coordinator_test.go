@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/entrepot-mq/entrepot/election"
 	"github.com/entrepot-mq/entrepot/election/electiontest"
 	"github.com/entrepot-mq/entrepot/election/etcd/embedded"
+	"github.com/entrepot-mq/entrepot/integration/harness"
 )
 
 const ttl = 2 * time.Second
@@ -29,15 +29,11 @@ func member(t *testing.T, dir string) *embedded.Server {
 }
 
 // freeAddresses returns two that nobody uses.
-func freeAddresses(t *testing.T) (out [2]string) {
+func freeAddresses(t *testing.T) []string {
 	t.Helper()
-	for i := range out {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out[i] = l.Addr().String()
+	out, err := harness.FreeAddresses(2)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

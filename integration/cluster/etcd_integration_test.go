@@ -29,7 +29,7 @@ func etcdElsewhere(t *testing.T, o embedded.Options) *embedded.Server {
 
 func etcdOptions(t *testing.T) embedded.Options {
 	t.Helper()
-	free, err := freeAddresses(2)
+	free, err := harness.FreeAddresses(2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -74,7 +73,7 @@ type Copy struct {
 // New makes a group of three; nothing is started.
 func New(shape Shape) (*Group, error) {
 	names := []string{"a", "b", "c"}
-	free, err := freeAddresses(7 * len(names))
+	free, err := harness.FreeAddresses(7 * len(names))
 	if err != nil {
 		return nil, err
 	}
@@ -124,18 +123,6 @@ func New(shape Shape) (*Group, error) {
 		}})
 	}
 	return g, nil
-}
-
-func freeAddresses(n int) (out []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
-	}
-	return out, nil
 }
 
 // Start starts all nodes that don't run, and waits until each is ready.

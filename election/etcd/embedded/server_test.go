@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/entrepot-mq/entrepot/integration/harness"
 )
 
 // within returns a context that ends long after whatever should happen.
@@ -25,14 +27,9 @@ func within(t *testing.T) context.Context {
 // freePorts returns addresses of this machine that nobody uses.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
+	out, err := harness.FreeAddresses(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
