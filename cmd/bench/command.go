@@ -107,6 +107,8 @@ func run(ctx context.Context, s *settings, p *progress) (*result, error) {
 		return runConnections(ctx, s, p)
 	case kindStartup:
 		return runStartup(ctx, s, p)
+	case kindRetained:
+		return runRetained(ctx, s, p)
 	case kindThroughput, kindFill:
 	}
 	return runThroughput(ctx, s, p)

@@ -57,6 +57,7 @@ type result struct {
 	Drain       *drainResult      `json:"drain,omitempty" doc:"drain: accepted_ms, first_ms and all_ms from the start of bench to the first connection, first and last message"`
 	Backlog     *backlogResult    `json:"backlog,omitempty" doc:"backlog: waiting, left, empty_published_per_s, empty_delivered_per_s, published_ratio, delivered_ratio, filled_rss_mib"`
 	Connections *connectionResult `json:"connections,omitempty" doc:"connections: opened, open, connects_per_s, kib_per_connection, cpu_us_per_connect, idle_cpu_percent"`
+	Retained    *retainedResult   `json:"retained,omitempty" doc:"q_retained: topics, stored_per_s, store_cpu_us, fetched_per_s, fetch_cpu_us"`
 	Startup     *startupResult    `json:"startup,omitempty" doc:"startup: accepted_ms from the start of the command to the first accepted client, idle_rss_mib after --settle"`
 }
 
@@ -83,6 +84,14 @@ type connectionResult struct {
 	KiBEach       *float64 `json:"kib_per_connection,omitempty"`
 	CPUPerConnect *float64 `json:"cpu_us_per_connect,omitempty"`
 	IdleCPU       *float64 `json:"idle_cpu_percent,omitempty"`
+}
+
+type retainedResult struct {
+	Topics    int64    `json:"topics"`
+	StoredPS  float64  `json:"stored_per_s"`
+	StoreCPU  *float64 `json:"store_cpu_us,omitempty"`
+	FetchedPS float64  `json:"fetched_per_s"`
+	FetchCPU  *float64 `json:"fetch_cpu_us,omitempty"`
 }
 
 type startupResult struct {
@@ -196,6 +205,10 @@ func (r *result) extraLines(line func(label, format string, args ...any)) {
 	if c := r.Connections; c != nil {
 		line("connections", "%s KiB each · %s connects/s · %s us CPU/connect · idle CPU %s%% · %d of %d open",
 			opt(c.KiBEach), rate(c.ConnectsPS), opt(c.CPUPerConnect), opt(c.IdleCPU), c.Open, c.Opened)
+	}
+	if t := r.Retained; t != nil {
+		line("retained", "%d topics · stored %s/s, %s us CPU · fetched %s/s, %s us CPU",
+			t.Topics, rate(t.StoredPS), opt(t.StoreCPU), rate(t.FetchedPS), opt(t.FetchCPU))
 	}
 	if s := r.Startup; s != nil {
 		line("startup", "first client after %.1f ms, %s MiB at rest", s.AcceptedMs, opt(s.IdleRSS))

@@ -19,6 +19,7 @@ const (
 	kindBacklog     kind = "backlog"
 	kindConnections kind = "connections"
 	kindStartup     kind = "startup"
+	kindRetained    kind = "q_retained"
 )
 
 // sharesQueue reports whether the run uses the queue that fill and drain have
@@ -70,6 +71,8 @@ func scenarios() []scenario {
 		{"q2_16", "MQTT QoS 2, 16 bytes, window 100", kindThroughput, "--protocol mqtt-q2 --topic --size 16 --window 100"},
 		{"q0_lat", "MQTT latency, QoS 0, 1000 a second", kindThroughput, latencyFlags + " --protocol mqtt --topic --rate 1000"},
 		{"q1_lat", "MQTT latency, QoS 1, 1000 a second", kindThroughput, latencyFlags + " --protocol mqtt-q1 --topic --window 1000 --rate 1000"},
+		{"q_retained", "MQTT: 10,000 topics (or --messages) remember 16 bytes, fetched by a wildcard", kindRetained, "--protocol mqtt --topic --size 16"},
+		{"q_idle", "MQTT: 10,000 idle connections with a subscription each", kindConnections, "--protocol mqtt --topic --connections 10000 --subscribe"},
 		{"a_p_1k_w100", "AMQP durable, 1 KiB, window 100, credit 200", kindThroughput, "--protocol amqp --size 1024 --persistent --window 100 --prefetch 200 --ack client-individual"},
 		{"a_p_1k_w1000", "AMQP durable, 1 KiB, window and credit 1000", kindThroughput, "--protocol amqp --size 1024 --persistent --window 1000 --ack client-individual"},
 		{"a_p_1k_10x10", "AMQP durable, 10 pairs", kindThroughput, "--protocol amqp --size 1024 --persistent --window 100 --prefetch 200 --ack client-individual --producers 10 --consumers 10 --queues 10"},

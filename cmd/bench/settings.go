@@ -178,7 +178,7 @@ func (s *settings) checkShape() error {
 		}
 	case kindThroughput, kindFill, kindBacklog:
 		return s.checkLoad()
-	case kindConnections:
+	case kindConnections, kindRetained:
 	}
 	if s.kind != kindStartup && len(s.command) > 0 {
 		return fmt.Errorf("unexpected argument %q", s.command[0])
