@@ -49,9 +49,12 @@ func (s *session) handleAttach(d *decoder) error {
 	c.mu.Unlock()
 	if l.sender {
 		l.out.consumer.Start()
-	} else {
-		l.topUp()
+		return nil
 	}
+	if !l.in.coordinator {
+		l.in.producer = c.session.OpenProducer(l.in.destination)
+	}
+	l.topUp()
 	return nil
 }
 

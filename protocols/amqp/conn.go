@@ -175,11 +175,26 @@ func (c *conn) closeSession() {
 		return
 	}
 	c.flushHeld()
+	c.endProducers()
 	c.session.Close()
 	c.front.metrics.connections.Add(-1)
 	c.mu.Lock()
 	c.ended = true
 	c.mu.Unlock()
+}
+
+// endProducers tells that nobody sends any more.
+func (c *conn) endProducers() {
+	for _, s := range c.sessions {
+		if s == nil {
+			continue
+		}
+		for _, l := range s.handles {
+			if l != nil && l.in.producer != nil {
+				l.in.producer.Close()
+			}
+		}
+	}
 }
 
 // end releases everything, whatever the connection ended by.

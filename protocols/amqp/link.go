@@ -45,6 +45,7 @@ type outgoingLink struct {
 // incoming is what a link has on which the client sends.
 type incoming struct {
 	destination message.Destination // zero: each message says where to (anonymous relay)
+	producer    *broker.Producer    // nil for a coordinator
 	coordinator bool
 	partial     incomplete
 	cachedTo    string // the last address of an anonymous relay, and what it means
@@ -92,6 +93,9 @@ func (l *link) close(forget bool) (err error) {
 	l.closed = true
 	c.mu.Unlock()
 	l.in.partial = incomplete{}
+	if l.in.producer != nil {
+		l.in.producer.Close()
+	}
 	if l.in.coordinator {
 		c.rollBackOf(l)
 	}

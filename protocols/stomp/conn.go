@@ -34,6 +34,7 @@ type conn struct {
 	subs      subscriptions
 	txs       map[string]*transaction
 	held      protocols.Holdback[heldOp]
+	producing producing
 	nowMs     int64 // when the input being worked on was read
 
 	// owned by the reader
@@ -167,6 +168,7 @@ func (c *conn) closeSession() {
 		return
 	}
 	c.flushHeld()
+	c.producing.end()
 	c.session.Close()
 	c.front.metrics.connections.Add(-1)
 	c.mu.Lock()

@@ -18,6 +18,7 @@ func (c *conn) send(f *frame) error {
 		return err
 	}
 	c.front.metrics.received.Add(1)
+	c.produces(m.Destination)
 	if t != nil {
 		return c.sendIn(f, t, m)
 	}
