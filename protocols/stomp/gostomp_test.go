@@ -52,6 +52,7 @@ func goClient(t *testing.T, addr string, opts ...func(*gostomp.Conn) error) *gos
 	t.Helper()
 	c, err := gostomp.Dial("tcp", addr, append([]func(*gostomp.Conn) error{
 		gostomp.ConnOpt.Logger(quietLogger{}), gostomp.ConnOpt.UnsubscribeReceiptTimeout(2 * time.Second),
+		gostomp.ConnOpt.MsgSendTimeout(testWait), gostomp.ConnOpt.RcvReceiptTimeout(testWait),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
