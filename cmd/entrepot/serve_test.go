@@ -52,7 +52,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // until waits for a condition.
 func until(t *testing.T, what string, condition func() bool) {

@@ -35,6 +35,7 @@ type rig struct {
 	ids    uint64
 
 	elsewhere string // where clients are sent
+	users     int    // that connectUser has connected
 }
 
 func newRig(tb testing.TB, values protocols.Values, mods ...func(*broker.Options)) *rig {
