@@ -87,6 +87,10 @@ model: ## hold queues against slow, obvious models: OPS random operations of one
 bench: ## run the Go benchmarks; "entrepot bench" drives a running broker
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
+.PHONY: figures
+figures: ## measure what many queues, selectors and schedules cost (docs/operations.md, "Figures")
+	go test -run '^$$' -benchmem -timeout 30m -bench '^Benchmark(MemoryOf10000Queues|DispatchOverQueues|ListOf100000Queues|OnlyMatchBehindAMillion|ThousandConsumers|AMillionSchedules)$$' ./core/broker
+
 .PHONY: integration
 integration: ## install clients of other languages and run them, and faults, against the real broker
 	go test -tags integration -p 1 -count=1 -timeout 60m -v ./integration/...

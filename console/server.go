@@ -33,7 +33,8 @@ type Server struct {
 	log     *slog.Logger
 	http    http.Server
 	address net.Addr
-	served  chan error // the end of Serve
+	assets  map[string]asset // by path
+	served  chan error       // the end of Serve
 }
 
 // Options say what a console serves.
@@ -50,8 +51,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	files, err := assets()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	log := o.Logger
-	s := &Server{source: o.Source, api: o.API, log: log, address: listener.Addr(), served: make(chan error, 1)}
+	s := &Server{assets: files, source: o.Source, api: o.API, log: log, address: listener.Addr(), served: make(chan error, 1)}
 	s.http = http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -91,8 +96,8 @@ func (s *Server) handler() http.Handler {
 		mux.Handle("/admin/", s.api)
 		mux.Handle("/metrics/detailed", s.api)
 	}
-	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("/", s.index) // without a method: with one it would be at odds with the API's tree
+	mux.Handle("GET /admin/{$}", http.RedirectHandler("/", http.StatusFound)) // where ActiveMQ has its console
+	mux.HandleFunc("/", s.page)                                               // without a method: with one it would be at odds with the API's tree
 	return mux
 }
 
