@@ -152,7 +152,7 @@ public final class JmsLoad {
 
     /** Producers and consumers of one queue. What arrives is counted; at most window messages are on their way, if it is not 0. */
     private void queue(int producers, int consumers, int mode, int window) throws Exception {
-        Semaphore room = new Semaphore(window == 0 ? Integer.MAX_VALUE : window);
+        Semaphore room = new Semaphore(window);
         for (int i = 0; i < consumers; i++) {
             Session s = connect().createSession(false, Session.AUTO_ACKNOWLEDGE);
             s.createConsumer(s.createQueue(name)).setMessageListener(m -> {
