@@ -43,7 +43,10 @@ type Status struct {
 }
 
 // Follower is what a master knows of another node.
-type Follower = protocol.FollowerStatus
+type Follower struct {
+	protocol.FollowerStatus
+	Behind int64 // bytes of log that it doesn't have on its disk, roughly
+}
 
 // Replica is a broker's store as a node of a group. Its methods may be called from any goroutine.
 type Replica struct {
@@ -56,6 +59,7 @@ type Replica struct {
 	floorAt  time.Duration
 	hintAt   time.Duration
 	finished bool
+	chases   chases
 
 	inbox   chan *protocol.Message
 	calls   chan func() // what others report; run by the loop
@@ -297,6 +301,7 @@ func (r *Replica) tick() {
 	r.holdLog()
 	r.report(now)
 	r.publishStatus()
+	r.chases.look(now, r.status.Load().Followers, r.o.Logger)
 	if err := r.o.Store.Failed(); err != nil {
 		r.carryOut()
 		r.finish(Outcome{Reason: err, Failed: true})
@@ -312,7 +317,10 @@ func (r *Replica) publishStatus() {
 	s := Status{
 		Node: election.Member{Node: r.o.Node, Inc: r.node.Hard().Inc}, Role: role.String(), Epoch: epoch, Master: r.node.Master(),
 		State: r.node.State(), Last: l.Last(), Durable: l.Durable(), Commit: r.node.Commit(), Applied: r.o.Store.Applied(),
-		Followers: r.node.Followers(), Snapshots: r.transfers.list(),
+		Snapshots: r.transfers.list(),
+	}
+	for _, f := range r.node.Followers() {
+		s.Followers = append(s.Followers, Follower{f, l.Behind(f.Durable)})
 	}
 	if r.lease != nil {
 		s.Deadline = r.lease.Deadline()

@@ -28,6 +28,9 @@ type Transfer struct {
 	Bytes int64  // sent so far
 	Of    int64  // expected, roughly
 	Since time.Time
+
+	logged uint64        // bytes of log when it began
+	said   time.Duration // since it began, when its progress was last logged
 }
 
 // transfers are the snapshots that a master sends, at most one to a node.
@@ -63,7 +66,7 @@ func (t *transfers) start(to election.Member) {
 	_, epoch := t.r.node.Role()
 	mark := t.r.o.Store.Pages().Mark()
 	live, _ := t.r.o.Store.Pages().Size()
-	x := &Transfer{To: to, At: mark.Index, Of: live, Since: time.Now()}
+	x := &Transfer{To: to, At: mark.Index, Of: live, Since: time.Now(), logged: t.r.o.Store.Written()}
 	t.mu.Lock()
 	if t.on == nil {
 		t.on = make(map[string]*Transfer)
@@ -82,7 +85,11 @@ func (t *transfers) start(to election.Member) {
 			case <-t.r.life.Done():
 			}
 		}
-		t.r.call(func() { t.r.node.SnapshotEnded(election.Now(), to) })
+		at := x.At
+		if err != nil {
+			at = 0
+		}
+		t.r.call(func() { t.r.node.SnapshotEnded(election.Now(), to, at) })
 		t.mu.Lock()
 		delete(t.on, to.Node)
 		t.mu.Unlock()
@@ -142,12 +149,22 @@ func (r *Replica) sendSnapshot(x *Transfer, epoch uint64, mark pages.Mark) error
 	return nil
 }
 
-// pace keeps a transfer to Options.SnapshotRate.
+// sayEvery is the time between two lines of the log about something that takes long.
+const sayEvery = 5 * time.Second
+
+// pace keeps a transfer to Options.SnapshotRate, or to twice what the log grows by if that is more: a node that gets the state
+// more slowly than it changes would never have it.
 func (r *Replica) pace(x *Transfer, n int) error {
 	r.transfers.mu.Lock()
 	x.Bytes += int64(n)
-	due := time.Duration(float64(x.Bytes) / float64(r.o.SnapshotRate) * float64(time.Second))
-	ahead := due - time.Since(x.Since)
+	took := time.Since(x.Since)
+	rate := max(float64(r.o.SnapshotRate), 2*float64(r.o.Store.Written()-x.logged)/max(1, took.Seconds()))
+	ahead := time.Duration(float64(x.Bytes)/rate*float64(time.Second)) - took
+	say := took-x.said >= sayEvery
+	if say {
+		x.said = took
+		r.o.Logger.Info("sends a snapshot", "to", x.To.Node, "sent", x.Bytes, "of", x.Of, "bytes_per_second", int64(float64(x.Bytes)/took.Seconds()))
+	}
 	r.transfers.mu.Unlock()
 	if ahead < 5*time.Millisecond {
 		return r.life.Err()

@@ -201,6 +201,9 @@ func (s *Store) Serve(l Leadership) error {
 	s.loops.Go(s.writeLoop)
 	s.loops.Go(s.applyLoop)
 	s.loops.Go(s.tickLoop)
+	if s.reserve > 0 {
+		s.loops.Go(s.roomLoop)
+	}
 	return nil
 }
 
@@ -295,7 +298,7 @@ func (b *batch) completeEarly() {
 
 // release lets the log forget what is checkpointed and no follower needs.
 func (s *Store) release(index uint64) {
-	if s.group != nil && s.log.Size() < s.o.HoldBytes {
+	if s.group != nil && s.log.Size() < s.o.HoldBytes && !s.tight.Load() {
 		index = min(index, s.group.hold.Load())
 	}
 	s.log.Release(index)

@@ -12,6 +12,7 @@ import (
 const (
 	roomPeriod = 20 * time.Millisecond
 	roomMargin = 64 << 20
+	holdMargin = 1 << 30 // what has to be free beyond that before log is kept for followers
 )
 
 // roomLoop keeps the messages out that would take the space of the checkpoints
@@ -37,6 +38,7 @@ func (s *Store) roomLoop() {
 // and a margin.
 func (s *Store) look(free int64) {
 	need := s.reserve + roomMargin + s.o.SegmentSize + s.logged() - s.cp.completed.Load()
+	s.tight.Store(free < need+s.o.Retain+holdMargin)
 	if cramped := free < need; s.cramped.Swap(cramped) != cramped && cramped {
 		s.o.Logger.Warn("the disk is almost full: messages that have to be stored are refused until consumers have made room",
 			"free", free, "needed", need)

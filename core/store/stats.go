@@ -35,6 +35,9 @@ func (c *counters) confirmed(b *batch) {
 // rises.
 func (s *Store) logged() int64 { return s.replayed + int64(s.counts.bytes.Load()) }
 
+// Written is how many bytes were written to the log since the store was opened; it only rises.
+func (s *Store) Written() uint64 { return s.counts.bytes.Load() }
+
 // Stats are counters since the start and present sizes.
 type Stats struct {
 	Syncs, Records, Bytes, Checkpoints uint64

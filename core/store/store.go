@@ -69,7 +69,8 @@ type Options struct {
 	Group bool
 	// Retain is how many bytes of log are kept for followers that come back [0; in a group 256 MiB].
 	Retain int64
-	// HoldBytes is how large the log may grow for a follower that is catching up [4 times Retain].
+	// HoldBytes is how large the log may grow for a follower that is catching up, while the disk has
+	// room [32 times Retain].
 	HoldBytes    int64
 	pagesOptions func(*pages.Options) // tests
 	logOptions   func(*log.Options)   // tests
@@ -95,7 +96,7 @@ func (o Options) withDefaults() Options {
 		o.Retain = 256 << 20
 	}
 	if o.HoldBytes == 0 {
-		o.HoldBytes = 4 * o.Retain
+		o.HoldBytes = 32 * o.Retain
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -125,6 +126,7 @@ type Store struct {
 	full    atomic.Bool  // not even what gives space back can be written
 	reserve int64        // bytes that have to be free on the disk for checkpoints, 0 if pages are elsewhere
 	cramped atomic.Bool  // there are less
+	tight   atomic.Bool  // nothing is kept for followers that may never come
 	failure atomic.Pointer[error]
 
 	batches chan *batch // writer -> applier

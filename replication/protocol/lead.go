@@ -35,6 +35,8 @@ type progress struct {
 	moved    time.Duration // when sent last became shorter, or was empty
 	spoken   time.Duration // when something was last sent to it
 	snapshot bool          // one is on its way
+	restored uint64        // index of the last snapshot that it got
+	since    time.Duration // when it got it
 }
 
 type sending struct {
@@ -274,11 +276,12 @@ func (n *Node) resume(m *Message, p *progress) {
 	n.ship(m.From.Node, p)
 }
 
-// SnapshotEnded tells that a Snapshot was sent, or came to nothing.
-func (n *Node) SnapshotEnded(now time.Duration, to election.Member) {
+// SnapshotEnded tells that a Snapshot of the state at index at was sent, or came to nothing: 0.
+func (n *Node) SnapshotEnded(now time.Duration, to election.Member, at uint64) {
 	n.now = max(n.now, now)
 	if p := n.followed[to.Node]; n.leads() && p != nil && p.snapshot {
 		p.snapshot = false
+		p.restored, p.since = at, n.now
 		n.probe(to.Node, p)
 	}
 }
@@ -298,15 +301,17 @@ func (n *Node) acked(m *Message, p *progress) {
 	n.ship(m.From.Node, p)
 }
 
-// Needed returns the index behind which some follower that can be reached still needs the log; math.MaxUint64 if
-// none does.
+// Needed returns the index behind which some follower still needs the log: one that was heard not long ago, or that is
+// about to go on behind a snapshot; math.MaxUint64 if none does.
 func (n *Node) Needed() uint64 {
 	need := uint64(math.MaxUint64)
 	if !n.leads() {
 		return need
 	}
 	n.each(func(_ string, p *progress) {
-		if n.now-p.heard < n.o.Contact && p.phase == streaming {
+		if p.restored > 0 && p.mem <= p.restored && n.now-p.since < n.o.RestoreWithin {
+			need = min(need, p.restored)
+		} else if p.mem > 0 && n.now-p.heard < n.o.HoldFor {
 			need = min(need, p.mem)
 		}
 	})

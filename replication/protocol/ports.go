@@ -47,9 +47,12 @@ type Options struct {
 	Contact     time.Duration // a master that has heard of no quorum for so long gives up [5 s]
 	ShrinkAfter time.Duration // a member that is silent for so long leaves the in-sync set [30 s]
 	CoverWithin time.Duration // a change of configuration that isn't covered by then is dropped [10 s]
-	DrainWithin time.Duration // a hand-over is dropped if its target isn't ready by then [500 ms]
-	Window      int           // bytes on their way to a follower [32 MiB]
-	Chunk       int           // bytes of frames in a message, at least one frame [1 MiB]
+	HoldFor     time.Duration // the log is kept for so long for a follower that is silent [1 min]
+	// RestoreWithin is how long the log behind a snapshot is kept for the follower that got it [5 min].
+	RestoreWithin time.Duration
+	DrainWithin   time.Duration // a hand-over is dropped if its target isn't ready by then [500 ms]
+	Window        int           // bytes on their way to a follower [32 MiB]
+	Chunk         int           // bytes of frames in a message, at least one frame [1 MiB]
 
 	Seed    uint64 // of the jitter of campaigns
 	Without Rule   // a rule to break: simulation only
@@ -70,6 +73,8 @@ func (o Options) withDefaults() Options {
 	set(&o.ShrinkAfter, 30*time.Second)
 	set(&o.CoverWithin, 10*time.Second)
 	set(&o.DrainWithin, 500*time.Millisecond)
+	set(&o.HoldFor, time.Minute)
+	set(&o.RestoreWithin, 5*time.Minute)
 	if o.Window == 0 {
 		o.Window = 32 << 20
 	}

@@ -392,12 +392,14 @@ func (n *node) checkpoint() {
 func (n *node) snapshot(life int, to election.Member) {
 	w := n.w
 	epoch := n.epoch
-	end := func() { n.at(life, func() { n.repl.SnapshotEnded(n.clock(), to) }) }
+	sent := uint64(0)
+	end := func() { n.at(life, func() { n.repl.SnapshotEnded(n.clock(), to, sent) }) }
 	w.after(w.between(10*time.Millisecond, 500*time.Millisecond), func() {
 		for _, t := range w.nodes {
 			if t.name == to.Node && t.hard.Inc == to.Inc && n.alive && n.life == life && w.linked(n, t) {
 				pos, err := n.log.BoundaryAt(n.applied)
 				if err == nil {
+					sent = pos.Index
 					t.at(t.life, func() { t.install(epoch, pos) })
 				}
 			}

@@ -287,3 +287,22 @@ func (l *Log) pinned(id uint64) bool {
 	}
 	return false
 }
+
+// Behind returns roughly how many bytes of frames the log has behind index, all of them if index is before its first
+// entry: to the frame it is exact only at some places.
+func (l *Log) Behind(index uint64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for i := len(l.segs) - 1; i >= 0; i-- {
+		s := l.segs[i]
+		if s.prev.Index <= index {
+			if index < s.last.Index {
+				n += s.end - s.before(index).offset
+			}
+			return n
+		}
+		n += s.end - headerSize
+	}
+	return n
+}
