@@ -36,6 +36,15 @@ func grouped(value func(*Cluster) float64) func(*Stats, func(float64, ...string)
 	}
 }
 
+// copied is a sample of a node of a group that replicates.
+func copied(value func(*Copy) float64) func(*Stats, func(float64, ...string)) {
+	return func(s *Stats, put func(float64, ...string)) {
+		if s.Cluster != nil && s.Cluster.Copy != nil {
+			put(value(s.Cluster.Copy))
+		}
+	}
+}
+
 // relayed has a sample of each listener of a node that has a group.
 func relayed(s *Stats, put func(float64, ...string)) {
 	if s.Cluster == nil {
@@ -86,7 +95,16 @@ var families = []family{
 		}
 		return new(float64(*m.Lag))
 	})},
+	{"replica_lag_bytes", "The same in bytes of log, roughly.", gauge, "node", members(func(m *Member) *float64 {
+		if m.Behind == nil {
+			return nil
+		}
+		return new(float64(*m.Behind))
+	})},
 	{"replica_silent_seconds", "Time since a node was heard of, on the master.", gauge, "node", members(func(m *Member) *float64 { return m.Silent })},
+	{"replica_quorum", "Nodes that must have a message before it is confirmed.", gauge, "", copied(func(c *Copy) float64 { return float64(c.Quorum) })},
+	{"replica_unapplied_records", "Records of its log that this node has not applied.", gauge, "", copied(func(c *Copy) float64 { return float64(c.Unapplied) })},
+	{"replica_rebuilds_total", "Stores of this node that were damaged or wrong, and replaced by another node's copy.", counter, "", copied(func(c *Copy) float64 { return float64(c.Rebuilds) })},
 	{"connections_relayed", "Open connections that are passed through to the master.", gauge, "listener", relayed},
 
 	{"connections", "Open connections.", gauge, "protocol", protocols(func(p *Protocol) float64 { return float64(p.Connections) })},

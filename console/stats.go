@@ -79,6 +79,7 @@ type Cluster struct {
 	Failovers uint64   // to this node
 	Lease     *float64 // seconds that are left of the master's claim, nil elsewhere
 	Members   []Member // of a group that replicates
+	Copy      *Copy    // of a group that replicates
 }
 
 // Member is a node of a group that replicates.
@@ -87,6 +88,14 @@ type Member struct {
 	InSync bool
 	Lag    *uint64  // records that it lacks, known on the master
 	Silent *float64 // seconds since it was heard of, known on the master
+	Behind *int64   // bytes of log that it lacks, known on the master
+}
+
+// Copy is a node's own copy in a group that replicates.
+type Copy struct {
+	Quorum    int    // nodes that must have a message
+	Unapplied uint64 // records of its log
+	Rebuilds  uint64 // stores that were set aside since the start
 }
 
 // Listener is an open port and what its connections did.

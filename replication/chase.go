@@ -33,8 +33,7 @@ func (c *chases) look(now time.Duration, followers []Follower, logger *slog.Logg
 func (c *chases) follow(now time.Duration, f *Follower, logger *slog.Logger) {
 	on := (*c)[f.Member.Node]
 	switch {
-	case f.Phase != "streaming":
-		delete(*c, f.Member.Node)
+	case f.Phase != "streaming": // it will be, or a snapshot tells how far it is
 	case on == nil && f.Durable > 0 && f.Behind >= farBehind:
 		if *c == nil {
 			*c = make(chases)

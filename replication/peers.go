@@ -268,6 +268,12 @@ func (r *Replica) accept() {
 	}
 }
 
+// arrival is a message and the memory that it points into, which is used again when the loop is done with it.
+type arrival struct {
+	message *protocol.Message
+	room    *[]byte
+}
+
 // receiver reads what a peer says.
 func (r *Replica) receiver(c net.Conn) error {
 	if err := c.SetReadDeadline(time.Now().Add(helloWithin)); err != nil {
@@ -297,10 +303,15 @@ func (r *Replica) receiver(c net.Conn) error {
 		if err := c.SetReadDeadline(time.Now().Add(idleWithin)); err != nil {
 			return err
 		}
-		kind, body, _, err := wire.ReadPacket(in, nil)
+		room, ok := r.bodies.Get().(*[]byte)
+		if !ok {
+			room = new([]byte)
+		}
+		kind, body, grown, err := wire.ReadPacket(in, *room)
 		if err != nil {
 			return err
 		}
+		*room = grown
 		if kind != wire.TypeMessage {
 			return fmt.Errorf("%w: type %d among messages", wire.ErrMalformed, kind)
 		}
@@ -313,7 +324,7 @@ func (r *Replica) receiver(c net.Conn) error {
 		}
 		m.To = r.o.Node
 		select {
-		case r.inbox <- m:
+		case r.inbox <- arrival{m, room}:
 		case <-r.life.Done():
 			return nil
 		}

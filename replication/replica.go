@@ -61,7 +61,8 @@ type Replica struct {
 	finished bool
 	chases   chases
 
-	inbox   chan *protocol.Message
+	inbox   chan arrival
+	bodies  sync.Pool   // *[]byte, of arrivals
 	calls   chan func() // what others report; run by the loop
 	wake    chan struct{}
 	written atomic.Pointer[log.Position]
@@ -97,7 +98,7 @@ func Open(o Options) (*Replica, error) {
 	}
 	r := &Replica{
 		o: o, disk: &hardStore{fs: o.FS, dir: o.Dir, content: content},
-		inbox: make(chan *protocol.Message, 256), calls: make(chan func(), 64), wake: make(chan struct{}, 1),
+		inbox: make(chan arrival, 256), calls: make(chan func(), 64), wake: make(chan struct{}, 1),
 		leading: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.life, r.end = context.WithCancel(context.Background())
@@ -218,8 +219,8 @@ func (r *Replica) loop() {
 			lost = r.lease.Lost()
 		}
 		select {
-		case m := <-r.inbox:
-			r.receive(m)
+		case a := <-r.inbox:
+			r.receive(a)
 		case <-r.wake:
 			r.fromWriter()
 		case fn := <-r.calls:
@@ -242,15 +243,16 @@ func (r *Replica) loop() {
 }
 
 // receive takes a message and those that wait behind it: what they write is synced together.
-func (r *Replica) receive(m *protocol.Message) {
+func (r *Replica) receive(a arrival) {
 	for range 64 {
-		r.node.Receive(election.Now(), m)
+		r.node.Receive(election.Now(), a.message)
 		r.carryOut()
 		if r.finished {
 			return
 		}
+		r.bodies.Put(a.room)
 		select {
-		case m = <-r.inbox:
+		case a = <-r.inbox:
 		default:
 			return
 		}

@@ -59,6 +59,7 @@ var memberColumns = []column{
 	{"MASTER", "master", false},
 	{"IN SYNC", "inSync", false},
 	{"LAG", "lag", false},
+	{"LAG BYTES", "lagBytes", false},
 	{"PHASE", "phase", false},
 	{"SILENT S", "silentSeconds", false},
 	{"ETCD", "etcd", false},

@@ -384,8 +384,9 @@ func (n *node) Stats() console.Stats {
 		g := n.group.status()
 		s.Cluster = &console.Cluster{Epoch: g.Epoch, Failovers: g.Failovers, Lease: g.Lease}
 		for _, m := range g.Members {
-			s.Cluster.Members = append(s.Cluster.Members, console.Member{Node: m.Node, InSync: m.InSync, Lag: m.Lag, Silent: m.Silent})
+			s.Cluster.Members = append(s.Cluster.Members, console.Member{Node: m.Node, InSync: m.InSync, Lag: m.Lag, Silent: m.Silent, Behind: m.Behind})
 		}
+		s.Cluster.Copy = copyOf(&g)
 	}
 	n.mu.RLock() // the broker isn't closed meanwhile
 	defer n.mu.RUnlock()

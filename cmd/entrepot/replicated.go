@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/entrepot-mq/entrepot/console"
 	"github.com/entrepot-mq/entrepot/console/api"
 	"github.com/entrepot-mq/entrepot/core/broker"
 	"github.com/entrepot-mq/entrepot/core/store"
@@ -396,7 +397,7 @@ func (x *replicated) status(s *api.ClusterStatus) {
 	st := r.Status()
 	s.Copy = &api.CopyStatus{
 		Role: st.Role, Epoch: st.Last.Epoch, Index: st.Last.Index, Durable: st.Durable, Committed: st.Commit, Applied: st.Applied,
-		Quorum: st.State.Config.Quorum, Sync: x.level.String(),
+		Quorum: st.State.Config.Quorum, Sync: x.level.String(), Rebuilds: x.rebuilds.Load(),
 	}
 	inSync := map[string]bool{}
 	for _, m := range st.State.Config.InSync {
@@ -412,7 +413,7 @@ func (x *replicated) status(s *api.ClusterStatus) {
 		m.Address, _ = x.address(node)
 		if f, ok := known[node]; ok {
 			lag, silent := st.Last.Index-min(f.Durable, st.Last.Index), f.Silent.Seconds()
-			m.Phase, m.Lag, m.Silent = f.Phase, &lag, &silent
+			m.Phase, m.Lag, m.Silent, m.Behind = f.Phase, &lag, &silent, &f.Behind
 		}
 		s.Members = append(s.Members, m)
 	}
@@ -451,4 +452,13 @@ func (x *replicated) changeMember(ctx context.Context, node string, add bool) er
 		}
 	}
 	return x.store.forget(ctx, node)
+}
+
+// copyOf is this node's copy for metrics, nil without one.
+func copyOf(s *api.ClusterStatus) *console.Copy {
+	c := s.Copy
+	if c == nil {
+		return nil
+	}
+	return &console.Copy{Quorum: c.Quorum, Unapplied: c.Index - min(c.Applied, c.Index), Rebuilds: c.Rebuilds}
 }

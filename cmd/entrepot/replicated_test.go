@@ -145,6 +145,10 @@ func TestThreeReplicasServeFromAnyNodeAndSurviveTheMastersEnd(t *testing.T) {
 		t.Errorf("removing the master: %d %s%s", r.code, r.out, r.err)
 	}
 	etcdLeadsElsewhere(t, nodes[first])
+	if _, body := ask(t, nodes[first], "/metrics"); !strings.Contains(body, "entrepot_replica_quorum 2") ||
+		strings.Count(body, "entrepot_replica_lag_bytes{") != 2 || !strings.Contains(body, "entrepot_replica_rebuilds_total 0") {
+		t.Errorf("the master's metrics: %s", body)
+	}
 	stopNow(t, nodes[first])
 	second := masterAmong(t, nodes)
 	if second == first {

@@ -35,6 +35,7 @@ type CopyStatus struct {
 	Applied   uint64 `json:"applied"`
 	Quorum    int    `json:"quorum"` // how many nodes must have a record
 	Sync      string `json:"sync"`
+	Rebuilds  uint64 `json:"rebuilds"` // stores that were set aside, and replaced by another node's copy, since the start
 }
 
 // MemberStatus is a node of a replicated group. What only the master knows is
@@ -45,7 +46,8 @@ type MemberStatus struct {
 	Master  bool     `json:"master"`
 	InSync  bool     `json:"inSync"`
 	Phase   string   `json:"phase,omitempty"`
-	Lag     *uint64  `json:"lag,omitempty"` // records
+	Lag     *uint64  `json:"lag,omitempty"`      // records
+	Behind  *int64   `json:"lagBytes,omitempty"` // the same in bytes of log
 	Silent  *float64 `json:"silentSeconds,omitempty"`
 	Etcd    string   `json:"etcd,omitempty"` // "voter" or "learner" of the etcd inside; left out for neither
 }

@@ -133,12 +133,10 @@ func (s *Store) follow(to uint64) error {
 	s.counts.bytes.Add(uint64(size))
 	if last != 0 {
 		s.machine.Settle()
-		b := batch{logged: s.logged()}
-		if b.pos, err = s.log.BoundaryAt(last); err != nil {
-			return fmt.Errorf("apply what is committed: %w", err)
-		}
+		b := batch{logged: s.logged(), pos: g.reader.Position()}
 		b.synced = b.pos.Index <= s.log.Durable()
-		if b.synced || s.cp.busy.Load() {
+		// Not in the middle of a record whose other part is not committed: a checkpoint there would lose it.
+		if b.pos.Index == last && (b.synced || s.cp.busy.Load()) {
 			s.maybeCheckpoint(&b)
 		}
 	}

@@ -181,3 +181,44 @@ func TestADrainedLeaderHoldsRequestsBackAndRefusesNone(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What is committed may end in the middle of a large record. A checkpoint there would have the rest of it replayed without its
+// beginning, as if it had been cut off by a crash.
+func TestAFollowersCheckpointDoesNotCutALargeRecordInTwo(t *testing.T) {
+	leader, follower := newRig(t), newRig(t, func(o *Options) { o.CheckpointBytes = 1 })
+	openGroup(t, leader)
+	openGroup(t, follower)
+	written := lead(t, leader, 2)
+	k := &sink{}
+	leader.Commit(publish(1, 10, Synced, k))
+	small := <-written
+	leader.Commit(publish(2, 10_000, Synced, k))
+	large := <-written
+	frames, err := leader.Log().ReadFrames(nil, 0, 1<<20)
+	if err == nil {
+		err = follower.Log().AppendFrames(frames)
+	}
+	if err == nil {
+		err = follower.Log().Commit(true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends, err := log.Ends(nil, frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range ends {
+		if end.Index <= small.Index {
+			continue // the first time, a whole record and a part of the next one
+		}
+		follower.Advance(end.Index)
+		eventually(t, "application", func() bool { return follower.Applied() == end.Index && !follower.cp.busy.Load() })
+		if at := follower.pages.Mark().Index; at > small.Index && at < large.Index {
+			t.Errorf("a checkpoint stands at %d, within the record that ends at %d", at, large.Index)
+		}
+	}
+	if !follower.appliedIs(0, 1, 2) {
+		t.Fatal("the follower's state is not what is committed")
+	}
+}

@@ -17,14 +17,15 @@ type Flow struct {
 	conn      *wire.Conn
 	frame     []byte
 	free      chan struct{} // a place in the window
+	due       chan struct{} // time for a message; nil: always
 	stop      chan struct{}
 	once      sync.Once
 	run       sync.WaitGroup
 	err       atomic.Pointer[error]
 }
 
-// StartFlow sends messages of size bytes to a queue until Stop.
-func StartFlow(addr, queue string, size, window int) (*Flow, error) {
+// StartFlow sends messages of size bytes to a queue until Stop, rate of them a second; 0 is as many as are confirmed.
+func StartFlow(addr, queue string, size, window, rate int) (*Flow, error) {
 	c, err := wire.Open(addr, patience)
 	if err != nil {
 		return nil, err
@@ -39,6 +40,10 @@ func StartFlow(addr, queue string, size, window int) (*Flow, error) {
 	w := &Flow{conn: c, frame: wire.Encode(f), free: make(chan struct{}, window), stop: make(chan struct{})}
 	for range window {
 		w.free <- struct{}{}
+	}
+	if rate > 0 {
+		w.due = make(chan struct{}, window)
+		w.run.Go(func() { w.pace(rate) })
 	}
 	w.run.Go(w.send)
 	w.run.Go(w.receive)
@@ -58,22 +63,68 @@ func (w *Flow) Err() error {
 // Confirmed is how many messages were.
 func (w *Flow) Confirmed() int64 { return w.confirmed.Load() }
 
-func (w *Flow) send() {
-	batch := make([]byte, 0, 64*len(w.frame))
+// pace lets messages become due. What can't be sent in time is not made up for.
+func (w *Flow) pace(rate int) {
+	const step = 2 * time.Millisecond
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	last, owed := time.Now(), 0.0
 	for {
 		select {
-		case <-w.free:
+		case now := <-tick.C:
+			owed = min(owed+now.Sub(last).Seconds()*float64(rate), float64(cap(w.due)))
+			last = now
 		case <-w.stop:
 			return
 		}
-		batch = append(batch[:0], w.frame...)
-		for more := true; more && len(batch) < cap(batch)-len(w.frame); {
+		for ; owed >= 1; owed-- {
 			select {
-			case <-w.free:
-				batch = append(batch, w.frame...)
-			default:
-				more = false
+			case w.due <- struct{}{}:
+			default: // the window is full
 			}
+		}
+	}
+}
+
+// wait returns when a message is due and has a place in the window.
+func (w *Flow) wait() bool {
+	if w.due != nil {
+		select {
+		case <-w.due:
+		case <-w.stop:
+			return false
+		}
+	}
+	select {
+	case <-w.free:
+		return true
+	case <-w.stop:
+		return false
+	}
+}
+
+// another reports whether a further message can be sent at once.
+func (w *Flow) another() bool {
+	if w.due != nil {
+		return false
+	}
+	select {
+	case <-w.free:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *Flow) send() {
+	batch := make([]byte, 0, 64*len(w.frame))
+	for {
+		if !w.wait() {
+			return
+		}
+		batch = append(batch[:0], w.frame...)
+		for len(batch) < cap(batch)-len(w.frame) && w.another() {
+			batch = append(batch, w.frame...)
 		}
 		if err := w.conn.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 			w.fail(err)

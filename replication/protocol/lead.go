@@ -199,8 +199,8 @@ func (n *Node) heartbeat(name string, p *progress) {
 func (n *Node) tickMaster() {
 	n.each(func(name string, p *progress) {
 		switch {
-		case p.phase == streaming && p.flying > 0 && n.now-p.moved >= n.o.Silence:
-			n.probe(name, p) // something was lost on the way
+		case p.phase == streaming && p.flying > 0 && n.now-p.moved >= n.o.Stuck:
+			n.probe(name, p) // something was lost on the way, and heart-beats too
 		case n.now-p.spoken < n.o.Heartbeat:
 		case p.phase == probing:
 			n.probe(name, p)

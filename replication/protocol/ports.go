@@ -45,6 +45,9 @@ type Options struct {
 	RankDelay   time.Duration // that a node gives each better one to campaign first [150 ms]
 	FenceWithin time.Duration // a candidate gives up after it [2 s]
 	Contact     time.Duration // a master that has heard of no quorum for so long gives up [5 s]
+	// Stuck is how long nothing is acknowledged before it is sent again. A heart-beat behind what was lost tells sooner; a
+	// follower that is slow must not get everything twice.
+	Stuck       time.Duration // [10 s]
 	ShrinkAfter time.Duration // a member that is silent for so long leaves the in-sync set [30 s]
 	CoverWithin time.Duration // a change of configuration that isn't covered by then is dropped [10 s]
 	HoldFor     time.Duration // the log is kept for so long for a follower that is silent [1 min]
@@ -74,6 +77,7 @@ func (o Options) withDefaults() Options {
 	set(&o.CoverWithin, 10*time.Second)
 	set(&o.DrainWithin, 500*time.Millisecond)
 	set(&o.HoldFor, time.Minute)
+	set(&o.Stuck, 10*time.Second)
 	set(&o.RestoreWithin, 5*time.Minute)
 	if o.Window == 0 {
 		o.Window = 32 << 20

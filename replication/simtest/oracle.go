@@ -16,6 +16,7 @@ type oracle struct {
 	leaders map[uint64]*leadership
 	ends    map[uint64]log.Position // of committed frames, by index of their last record
 	index   uint64                  // highest committed
+	reached map[uint64]uint64       // the same, by the epoch in which it was committed
 	records int                     // ids given to records
 	acked   map[int]uint64          // index of confirmed records
 }
@@ -29,7 +30,7 @@ type leadership struct {
 func newOracle(w *world) oracle {
 	return oracle{
 		w: w, cut: make(map[[2]int]bool), leaders: make(map[uint64]*leadership),
-		ends: make(map[uint64]log.Position), acked: make(map[int]uint64),
+		ends: make(map[uint64]log.Position), reached: make(map[uint64]uint64), acked: make(map[int]uint64),
 	}
 }
 
@@ -53,24 +54,39 @@ func (g *oracle) frames(n *node, from, to uint64) []log.Position {
 	return slices.DeleteFunc(ends, func(p log.Position) bool { return p.Index > to })
 }
 
-// leads checks a new leader: it is the only one of its epoch, and has everything that was committed.
+// before returns the highest index that was committed in an epoch before one.
+func (g *oracle) before(epoch uint64) (index uint64) {
+	for e, i := range g.reached {
+		if e < epoch {
+			index = max(index, i)
+		}
+	}
+	return index
+}
+
+// leads checks a new leader: it is the only one of its epoch, and has everything that was committed in epochs before. (One that
+// stood still may find out that it was elected when a later one has committed more; it won't commit anything.)
 func (g *oracle) leads(n *node, epoch uint64) {
 	if l := g.leaders[epoch]; l != nil {
 		g.w.violate("epoch %d has two leaders: %s and %s", epoch, l.node, n.name)
 	}
 	last := n.log.Last().Index
 	g.w.note("%s leads epoch %d with log %v; committed: %d", n.name, epoch, n.log.Last(), g.index)
-	if last < g.index {
-		g.w.violate("%s leads epoch %d with a log up to %d, but %d is committed", n.name, epoch, last, g.index)
+	must := g.before(epoch)
+	if last < must {
+		g.w.violate("%s leads epoch %d with a log up to %d, but %d is committed", n.name, epoch, last, must)
 		return
 	}
 	for _, end := range g.frames(n, n.kept, last) {
-		if p, ok := g.ends[end.Index]; ok && p != end || !ok && end.Index <= g.index {
+		if end.Index > must {
+			break
+		}
+		if p, ok := g.ends[end.Index]; !ok || p != end {
 			g.w.violate("%s leads epoch %d with %v where %v is committed", n.name, epoch, end, p)
 		}
 	}
 	l := &leadership{node: n.name, log: make(map[uint64]log.Position)}
-	for _, end := range g.frames(n, g.index, last) {
+	for _, end := range g.frames(n, must, last) {
 		l.log[end.Index] = end
 	}
 	g.leaders[epoch] = l
@@ -94,6 +110,7 @@ func (g *oracle) commits(n *node, from, to uint64) {
 		default:
 			g.ends[end.Index] = end
 			g.index = end.Index
+			g.reached[n.epoch] = end.Index
 			g.newlyCommitted(n, end)
 		}
 	}

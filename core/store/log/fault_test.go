@@ -55,6 +55,31 @@ func TestWriteOrSyncErrorIsFinal(t *testing.T) {
 	}
 }
 
+// Found by the simulation of groups: a follower's last sync failed while it was closing, the next process took what it read for
+// synced, and a power cut took it away below the durable mark.
+func TestWhatAFailedSyncLeftInMemoryIsWrittenAgain(t *testing.T) {
+	o := testOptions(disk.NewFake())
+	fake := o.FS.(*disk.Fake)
+	l := mustOpen(t, o)
+	appendEach(t, l, "one", "two")
+	l.Append([]byte("three"))
+	mustCommit(t, l, false)
+	fake.Inject(disk.Fault{Op: disk.OpSync, Err: syscall.EIO})
+	if err := l.Close(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("close: %v, want EIO", err)
+	}
+	l = mustOpen(t, o)
+	wantRecords(t, replayed(t, l, 0), []string{"one", "two", "three"})
+	appendEach(t, l, "four") // confirmed behind three
+	for seed := range uint64(8) {
+		crashed := fake.Copy()
+		crashed.Crash(seed)
+		again := o
+		again.FS = crashed
+		wantRecords(t, replayed(t, mustOpen(t, again), 0), []string{"one", "two", "three", "four"})
+	}
+}
+
 func TestErrorWhileASegmentIsPreparedFailsTheLog(t *testing.T) {
 	for _, op := range []disk.Op{disk.OpCreate, disk.OpAllocate, disk.OpRename, disk.OpSyncDir} {
 		o := testOptions(disk.NewFake())

@@ -166,6 +166,9 @@ func (l *Log) repairTail(v *survey, s *segment) error {
 
 // settle makes durable what was read, which may have been in the page cache only, and then says so in the mark.
 func (l *Log) settle(s *segment) error {
+	if err := rewrite(s); err != nil {
+		return err
+	}
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("sync log: %w", err)
 	}
@@ -174,6 +177,27 @@ func (l *Log) settle(s *segment) error {
 	}
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("sync durable mark: %w", err)
+	}
+	return nil
+}
+
+// rewrite writes the frames behind the durable mark once more. If the process before met a failed sync of them, as late as
+// when it closed the log, the system takes them for written: another sync would succeed and lie.
+func rewrite(s *segment) error {
+	from := int64(headerSize)
+	if s.mark.counter > 0 {
+		from = max(from, s.mark.end)
+	}
+	buf := make([]byte, min(1<<20, max(0, s.end-from)))
+	for at := from; at < s.end; {
+		b := buf[:min(int64(len(buf)), s.end-at)]
+		if _, err := s.file.ReadAt(b, at); err != nil {
+			return fmt.Errorf("read the end of the log: %w", err)
+		}
+		if _, err := s.file.WriteAt(b, at); err != nil {
+			return fmt.Errorf("write the end of the log again: %w", err)
+		}
+		at += int64(len(b))
 	}
 	return nil
 }

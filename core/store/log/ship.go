@@ -37,6 +37,7 @@ type Reader struct {
 	l   *Log
 	asm assembler
 	at  uint64 // entries up to here were read
+	pos Position
 	sc  scanner
 }
 
@@ -59,7 +60,10 @@ func (r *Reader) Next(upTo uint64, fn func(index, epoch uint64, rec []byte) erro
 		if err != nil {
 			return err
 		}
-		r.at, r.asm.after = seg.last, seg.last
+		r.at, r.asm.after, r.pos = seg.last, seg.last, r.sc.pos
 	}
 	return nil
 }
+
+// Position is where the last frame read ends.
+func (r *Reader) Position() Position { return r.pos }
