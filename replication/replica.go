@@ -43,10 +43,7 @@ type Status struct {
 }
 
 // Follower is what a master knows of another node.
-type Follower struct {
-	protocol.FollowerStatus
-	Behind int64 // bytes of log that it doesn't have on its disk, roughly
-}
+type Follower = protocol.FollowerStatus
 
 // Replica is a broker's store as a node of a group. Its methods may be called from any goroutine.
 type Replica struct {
@@ -319,10 +316,10 @@ func (r *Replica) publishStatus() {
 	s := Status{
 		Node: election.Member{Node: r.o.Node, Inc: r.node.Hard().Inc}, Role: role.String(), Epoch: epoch, Master: r.node.Master(),
 		State: r.node.State(), Last: l.Last(), Durable: l.Durable(), Commit: r.node.Commit(), Applied: r.o.Store.Applied(),
-		Snapshots: r.transfers.list(),
+		Followers: r.node.Followers(), Snapshots: r.transfers.list(),
 	}
-	for _, f := range r.node.Followers() {
-		s.Followers = append(s.Followers, Follower{f, l.Behind(f.Durable)})
+	for i := range s.Followers {
+		s.Followers[i].Behind = l.Behind(s.Followers[i].Durable)
 	}
 	if r.lease != nil {
 		s.Deadline = r.lease.Deadline()

@@ -325,6 +325,7 @@ type FollowerStatus struct {
 	Phase   string // probing, streaming, or restoring by a snapshot
 	Mem     uint64 // acknowledged, in memory and on disk
 	Durable uint64
+	Behind  int64         // bytes of log that it doesn't have on its disk, roughly; who owns the log fills it in
 	Flying  int           // bytes on their way
 	Silent  time.Duration // since it last answered
 }

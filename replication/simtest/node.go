@@ -95,7 +95,7 @@ func (n *node) start() {
 	n.repl = protocol.New(protocol.Options{
 		Node: n.name, Memory: w.o.Memory, NotBefore: n.floor, Seed: w.rand.Uint64(), Without: w.o.Without,
 		Heartbeat: 200 * time.Millisecond, Silence: 700 * time.Millisecond, RankDelay: 100 * time.Millisecond, FenceWithin: time.Second,
-		Contact: 2 * time.Second, ShrinkAfter: 4 * time.Second, CoverWithin: 3 * time.Second, Chunk: 1 << w.rand.IntN(1+w.spread()), Window: 16 << 10,
+		Contact: 2 * time.Second, Stuck: 700 * time.Millisecond, ShrinkAfter: 4 * time.Second, CoverWithin: 3 * time.Second, Chunk: 1 << w.rand.IntN(1+w.spread()), Window: 16 << 10,
 	}, n.hard, n, l, n.kept, n.clock())
 	w.note("%s starts: inc %d, promised %d, log %v, state at %d", n.name, n.hard.Inc, n.hard.Promised, l.Last(), n.kept)
 	n.watched = 0
