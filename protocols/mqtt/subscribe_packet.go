@@ -20,6 +20,14 @@ type subscribePacket struct {
 // maxFilters bounds one SUBSCRIBE or UNSUBSCRIBE.
 const maxFilters = 10_000
 
+// endOfFilters ends a packet behind its last filter.
+func (f *fields) endOfFilters() error {
+	if len(f.b) > 0 {
+		f.fault(quotaExceeded, "there are more than %d filters", maxFilters)
+	}
+	return f.end()
+}
+
 // readSubscribe decodes a SUBSCRIBE.
 func readSubscribe(p packet, v version) (s subscribePacket, err error) {
 	f := fields{b: p.body}
@@ -49,7 +57,7 @@ func readSubscribe(p packet, v version) (s subscribePacket, err error) {
 		}
 		s.filters = append(s.filters, o)
 	}
-	if err := f.end(); err != nil {
+	if err := f.endOfFilters(); err != nil {
 		return s, err
 	}
 	if len(s.filters) == 0 {
@@ -77,7 +85,7 @@ func readUnsubscribe(p packet, v version) (u unsubscribePacket, err error) {
 	for len(f.b) > 0 && len(u.filters) < maxFilters {
 		u.filters = append(u.filters, f.text("topic filter")) // [MQTT-3.10.3-1]
 	}
-	if err := f.end(); err != nil {
+	if err := f.endOfFilters(); err != nil {
 		return u, err
 	}
 	if len(u.filters) == 0 {
