@@ -96,13 +96,13 @@ func (k *candidate) pass() {
 func (c *cursor) next(q *Queue) (candidate, bool) {
 	for i, lv := range q.levels {
 		at := &c.at[i]
-		d, okD := c.peek(q, &at.durable, &lv.durable)
-		if lv.transient.live == 0 {
-			if okD {
-				return d, true
+		if lv.durable.live == 0 || lv.transient.live == 0 { // as mostly
+			if k, ok := c.nextOfOne(q, at, lv); ok {
+				return k, true
 			}
 			continue
 		}
+		d, okD := c.peek(q, &at.durable, &lv.durable)
 		t, okT := c.peek(q, &at.transient, &lv.transient)
 		switch {
 		case okT && (!okD || t.msg == nil || t.before(&d)):
@@ -110,6 +110,17 @@ func (c *cursor) next(q *Queue) (candidate, bool) {
 		case okD:
 			return d, true
 		}
+	}
+	return candidate{}, false
+}
+
+// nextOfOne is next in a level of which at least one lane is empty.
+func (c *cursor) nextOfOne(q *Queue, at *levelCursor, lv *level) (candidate, bool) {
+	switch {
+	case lv.durable.live > 0:
+		return c.peek(q, &at.durable, &lv.durable)
+	case lv.transient.live > 0:
+		return c.peek(q, &at.transient, &lv.transient)
 	}
 	return candidate{}, false
 }

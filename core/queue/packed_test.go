@@ -27,10 +27,12 @@ func (w *world) packedPages() (n int) {
 
 func TestWhatWaitsFarBehindIsPackedAndDeliveredAsItWas(t *testing.T) {
 	w := newWorld(t, 1<<40)
-	const waiting = packBehind + 10
+	const behind, waiting = 3, 8 // of which the last one is full, too
+	w.packing = behind
+	w.fresh()
 	w.backlog(waiting * pageSize)
-	if n := w.packedPages(); n != waiting-packBehind-1 {
-		t.Fatalf("%d of %d pages are packed, want those that lie %d pages behind the first", n, waiting, packBehind)
+	if n := w.packedPages(); n != waiting-behind-1 {
+		t.Fatalf("%d of %d pages are packed, want those that lie more than %d pages behind the first", n, waiting, behind)
 	}
 	w.subscribe(waiting * pageSize) // the model knows what it has to get
 	w.check()
