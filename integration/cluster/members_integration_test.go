@@ -57,14 +57,14 @@ func (r *rig) survives(n *Node) {
 func (r *rig) command(ask *Node, args ...string) {
 	r.t.Helper()
 	var said string
-	r.ok(harness.Until(r.t.Context(), time.Minute, strings.Join(args, " ")+" is done", func() bool {
+	err := harness.Until(r.t.Context(), time.Minute, strings.Join(args, " ")+" is done", func() bool {
 		var err error
 		said, err = ask.run(r.t.Context(), args...)
-		if err != nil {
-			r.t.Logf("%v: %s", args, said)
-		}
 		return err == nil
-	}))
+	})
+	if err != nil {
+		r.t.Fatalf("%v; at last it said %s", err, said)
+	}
 }
 
 // The etcd inside the nodes follows the group: a node that lost its disk, and
