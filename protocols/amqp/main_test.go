@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type rig struct {
 	address string
 	ctx     context.Context
 
-	elsewhere string // where clients are sent; set before they connect
+	elsewhere atomic.Value // string: where clients are sent, if it is set
 }
 
 func newRig(tb testing.TB, values protocols.Values) *rig {
@@ -73,8 +74,8 @@ func newRigWith(tb testing.TB, values protocols.Values, o broker.Options) *rig {
 			}
 			serving.Go(func() {
 				nc := &protocols.Conn{Conn: s, ID: id, Remote: s.RemoteAddr(), Listener: "test", Values: values, Wheel: wheel}
-				if r.elsewhere != "" {
-					r.front.Redirect(nc, r.elsewhere)
+				if address, ok := r.elsewhere.Load().(string); ok {
+					r.front.Redirect(nc, address)
 				} else {
 					r.front.Serve(nc)
 				}

@@ -9,7 +9,7 @@ import (
 
 func TestClientsOfAStandbyAreToldWhereTheMasterIs(t *testing.T) {
 	r := newRig(t, nil)
-	r.elsewhere = "b.example:5673"
+	r.elsewhere.Store("b.example:5673")
 	for name, sasl := range map[string]goamqp.SASLType{"no SASL": nil, "anonymous": goamqp.SASLTypeAnonymous(), "plain": goamqp.SASLTypePlain("a", "b")} {
 		c, err := goamqp.Dial(r.ctx, "amqp://"+r.address, &goamqp.ConnOptions{SASLType: sasl})
 		if err == nil { // the close comes behind the open
