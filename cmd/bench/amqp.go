@@ -154,7 +154,7 @@ func (c *amqpCodec) publication(p publication, n int) (*frames, error) {
 	body := amqpList(amqpTransfer, amqpUint(0), id, tag, amqpUint(0), flag)
 	// The fields are where they are by their sizes: descriptor (3), list head
 	// (3), handle (1), then the id behind its constructor, and the tag's bytes.
-	idAt := amqpHead + 3 + 3 + 1 + 1 + 2
+	idAt := amqpHead + 3 + 3 + 1 + 1
 	tagAt := amqpHead + 3 + 3 + 1 + 5 + 2
 	if p.persistent {
 		body = append(body, amqpList(amqpHeader, amqpTrue)...)
@@ -163,7 +163,7 @@ func (c *amqpCodec) publication(p publication, n int) (*frames, error) {
 	body = append(append(body, 0, 0x53, amqpData), content...)
 	frame := appendAMQPFrame(nil, 0, body)
 	f := newFrames(frame, len(frame)-p.size, tagAt, n)
-	f.idAt = idAt
+	f.idAt, f.idWide = idAt, true // delivery ids follow each other (AMQP 1.0, 2.8.9)
 	return f, nil
 }
 

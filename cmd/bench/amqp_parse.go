@@ -94,7 +94,7 @@ func (*amqpCodec) confirmed(f amqpFields, e *event) {
 		e.kind, e.body = eventRefusal, []byte("a message was not accepted")
 		return
 	}
-	e.kind, e.numbered, e.id, e.more = eventConfirm, true, uint16(first), uint16(last-first)
+	e.kind, e.numbered, e.id, e.more = eventConfirm, true, numberOf(uint32(first)-1), uint16(last-first)
 }
 
 // flow reads the publisher's credit.

@@ -24,7 +24,7 @@ func TestAMQPFramesCarryStampNumberAndTag(t *testing.T) {
 		t.Fatalf("performative %#x, %v", code, err)
 	}
 	fields.next()
-	if id := amqpNumber(fields.next()); id != uint64(numberOf(0x1234)) {
+	if id := amqpNumber(fields.next()); id != 0x1235 {
 		t.Errorf("delivery id %#x", id)
 	}
 	tag := fields.next()
@@ -72,6 +72,32 @@ func TestAMQPFramesThatCantBeReadAreErrors(t *testing.T) {
 		var e event
 		if n, err := (&amqpCodec{}).next(b, &e); err == nil {
 			t.Errorf("% x: %d, %+v", b, n, e)
+		}
+	}
+}
+
+// A broker that looks at delivery ids ended the link when they began anew.
+func TestAMQPDeliveryIDsGoOnBeyond16Bits(t *testing.T) {
+	c := &amqpCodec{rw: &bytes.Buffer{}}
+	f, err := c.publication(publication{destination: "queue://q", size: 20, confirm: true}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []uint32{0, 0xfffe, 0xffff, 0x10000, 0x12345678} {
+		f.mark(0, stamp{seq: seq})
+		_, fields, err := amqpPerformative(f.buf[amqpHead:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields.next()
+		id := amqpNumber(fields.next())
+		if id != uint64(seq)+1 {
+			t.Errorf("message %d has the delivery id %d", seq, id)
+		}
+		frame := appendAMQPFrame(nil, 0, amqpList(0x15, amqpTrue, amqpUint(uint32(id)), amqpNothing, amqpTrue, amqpList(amqpAccepted)))
+		var e event
+		if _, err := c.next(frame, &e); err != nil || e.kind != eventConfirm || e.id != numberOf(seq) || e.more != 0 {
+			t.Errorf("the confirmation of message %d is %+v, %v", seq, e, err)
 		}
 	}
 }

@@ -152,7 +152,8 @@ start_artemis() {
 		"$libraries/apache-artemis-$artemis_version/bin/artemis" create --silent --user peer --password peer --allow-anonymous --no-web \
 			--http-host 127.0.0.1 --host 127.0.0.1 --default-port "${stomp[artemis]}" --no-amqp-acceptor --no-mqtt-acceptor --no-stomp-acceptor \
 			--no-hornetq-acceptor --java-memory 2G "$home/instance" >"$home/create.log" 2>&1
-		sed -i 's|tcp://0.0.0.0:|tcp://127.0.0.1:|g' "$home/instance/etc/broker.xml"
+		# AMQP says by its address what is a queue.
+		sed -i 's|tcp://0.0.0.0:|tcp://127.0.0.1:|g; s|;protocols=CORE|;anycastPrefix=queue://;multicastPrefix=topic://&|' "$home/instance/etc/broker.xml"
 	fi
 	setsid "$home/instance/bin/artemis" run >"$home/log" 2>&1 </dev/null &
 	echo $! >"$home/pid"

@@ -122,6 +122,8 @@ type frames struct {
 	// idAt is where a message's number goes, for protocols that confirm by
 	// number; 0 is nowhere.
 	idAt int
+	// idWide makes it four bytes, and one that goes on where the other begins anew.
+	idWide bool
 	// sequenceAt is where a message's sequence number goes, eight bytes from 1
 	// on, for protocols whose publishers number their messages; 0 is nowhere.
 	sequenceAt int
@@ -144,7 +146,10 @@ func (f *frames) mark(i int, s stamp) {
 	if f.confirmAt > 0 {
 		copy(f.buf[at+f.confirmAt:], body)
 	}
-	if f.idAt > 0 {
+	switch {
+	case f.idAt > 0 && f.idWide:
+		binary.BigEndian.PutUint32(f.buf[at+f.idAt:], s.seq+1)
+	case f.idAt > 0:
 		binary.BigEndian.PutUint16(f.buf[at+f.idAt:], numberOf(s.seq))
 	}
 	if f.sequenceAt > 0 {

@@ -56,7 +56,7 @@ func (p *publisher) receive(e *event, now int64) error {
 	}
 	if e.numbered {
 		for i := range int(e.more) + 1 {
-			p.confirm(p.ticks[int(e.id)+i].Load(), now)
+			p.confirm(p.ticks[numberOf(uint32(e.id)-1+uint32(i))].Load(), now)
 		}
 		return nil
 	}

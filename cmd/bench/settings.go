@@ -19,7 +19,7 @@ type settings struct {
 
 	server, protocol          string
 	login, passcode, host     string
-	destination               string
+	destination, queuePrefix  string
 	headers, subscribeHeaders []string
 
 	size, window, prefetch int
@@ -74,6 +74,7 @@ func flagsOf(fs *pflag.FlagSet, s *settings) {
 	fs.Float64Var(&s.rate, "rate", 0, "messages a second of all publishers; 0 is as fast as possible")
 	fs.StringVar(&s.ack, "ack", string(ackAuto), "auto, client (cumulative) or client-individual")
 	fs.BoolVar(&s.persistent, "persistent", false, "ask the broker to keep messages on disk")
+	fs.StringVar(&s.queuePrefix, "queue-prefix", "", "what stands before a queue's name on the wire, if not the protocol's usual (RabbitMQ's AMQP 1.0: /queue/)")
 	fs.BoolVar(&s.topic, "topic", false, "use topics: every consumer gets every message")
 
 	fs.DurationVar(&s.duration, "duration", 10*time.Second, "how long to publish; the measurement ends with the last delivery")
@@ -231,6 +232,9 @@ func (s *settings) destinationOf(i int) string {
 	}
 	if s.queues > 1 {
 		name += "." + strconv.Itoa(i%s.queues)
+	}
+	if s.queuePrefix != "" && !s.topic {
+		return s.queuePrefix + name
 	}
 	return s.wire.destination(name, s.topic)
 }
