@@ -89,6 +89,23 @@ func TestStompPyAndDestinations(t *testing.T) {
 	features(t, 12, ".", python, filepath.Join("py", "topics.py"), host, port)
 }
 
+func TestStompPyAndQueues(t *testing.T) {
+	python, err := harness.Python(t.Context(), filepath.Join("py", "requirements.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := filepath.Abs(filepath.Join("py", "queues.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, "env", "ENTREPOT_CONFIG="+file)
+	host, port, err := net.SplitHostPort(b.Addr("stomp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	features(t, 17, ".", python, filepath.Join("py", "queues.py"), host, port, b.Addr("console"))
+}
+
 func TestStompJS(t *testing.T) {
 	dir := t.TempDir()
 	node, err := harness.Node(t.Context(), "js", dir)
