@@ -48,6 +48,7 @@ func login(id, user, password string) *wire.ConnectionInfo {
 
 // with returns the rig for a subtest.
 func (r *rig) with(t *testing.T) *rig {
+	t.Helper()
 	of := *r
 	of.t = t
 	return &of
