@@ -72,6 +72,7 @@ finish() {
 
 client
 trap finish EXIT
+trap 'exit 1' INT TERM
 for broker in "${brokers[@]}"; do
 	if [[ $broker == entrepot ]]; then start_entrepot; else start_peer "$broker"; fi
 done

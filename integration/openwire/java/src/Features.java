@@ -10,8 +10,10 @@ import javax.transaction.xa.XAResource;
 import javax.transaction.xa.Xid;
 import org.apache.activemq.ActiveMQConnection;
 import org.apache.activemq.ActiveMQConnectionFactory;
+import org.apache.activemq.ActiveMQMessageProducer;
 import org.apache.activemq.ActiveMQSession;
 import org.apache.activemq.ActiveMQXAConnectionFactory;
+import org.apache.activemq.AsyncCallback;
 import org.apache.activemq.command.ActiveMQQueue;
 
 /** Plain JMS programs against a broker: a line "ok name" for each that works. */
@@ -30,11 +32,12 @@ public final class Features {
 
     public static void main(String[] args) {
         Features f = new Features(args[0]);
-        f.all();
+        f.all(args.length > 1);
         System.exit(0);
     }
 
-    private void all() {
+    /** Client 5 refuses to make contexts. */
+    private void all(boolean modern) {
         feature("queue with text", this::text);
         feature("all message types", this::types);
         feature("properties and headers", this::properties);
@@ -70,6 +73,10 @@ public final class Features {
         feature("no local", this::noLocal);
         feature("recover", this::recover);
         feature("XA", this::xa);
+        feature("asynchronous send with a callback", this::callback);
+        if (modern) {
+            feature("context of JMS 2", this::context);
+        }
     }
 
     private void feature(String name, Feature f) {
@@ -755,6 +762,51 @@ public final class Features {
             equal(((TextMessage) m).getText(), "2");
             equal(m.getJMSRedelivered(), true);
             m.acknowledge();
+        }
+    }
+
+    private void callback() throws Exception {
+        try (Connection c = connect("")) {
+            Session s = c.createSession(false, Session.AUTO_ACKNOWLEDGE);
+            Queue q = s.createQueue(name());
+            ActiveMQMessageProducer p = (ActiveMQMessageProducer) s.createProducer(q);
+            CountDownLatch all = new CountDownLatch(100);
+            for (int i = 0; i < 100; i++) {
+                p.send(s.createTextMessage("" + i), new AsyncCallback() {
+                    @Override
+                    public void onSuccess() {
+                        all.countDown();
+                    }
+
+                    @Override
+                    public void onException(JMSException e) {
+                        e.printStackTrace();
+                    }
+                });
+            }
+            check(all.await(WAIT, TimeUnit.MILLISECONDS), all.getCount() + " were not answered");
+            MessageConsumer r = s.createConsumer(q);
+            for (int i = 0; i < 100; i++) {
+                equal(receive(r), "" + i);
+            }
+        }
+    }
+
+    private void context() throws Exception {
+        try (JMSContext c = new ActiveMQConnectionFactory(url).createContext(JMSContext.SESSION_TRANSACTED)) {
+            Queue q = c.createQueue(name());
+            JMSProducer p = c.createProducer().setPriority(8).setProperty("number", 7);
+            p.send(q, "gone");
+            c.rollback();
+            p.send(q, "kept");
+            c.commit();
+            JMSConsumer r = c.createConsumer(q);
+            Message m = r.receive(WAIT);
+            check(m != null, "nothing was received");
+            equal(((TextMessage) m).getText(), "kept");
+            equal(m.getJMSPriority(), 8);
+            equal(m.getIntProperty("number"), 7);
+            c.commit();
         }
     }
 
