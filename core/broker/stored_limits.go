@@ -44,7 +44,10 @@ func (p *storedSessions) trim() {
 	if committed {
 		w := make(waiter, 1)
 		p.b.store.Commit(store.Request{Durability: store.Lazy, Done: w})
-		<-w // an error is the store's end, which others tell
+		select {
+		case <-w: // with an error too: that is the store's end, which others tell
+		case <-p.quit:
+		}
 	}
 }
 
