@@ -113,6 +113,45 @@ type identified struct {
 	from, to int // in Transaction.msgs
 }
 
+// preparedSends adds the transaction's messages. Before those of a send with
+// an identity stands its guard, which tells cutSend how many they are.
+func (t *Transaction) preparedSends(ops []store.Op) []store.Op {
+	at := 0
+	for _, x := range t.once {
+		ops = appendPublished(ops, t.msgs[at:x.from])
+		k := sendKey{producer: x.id.Producer, seq: x.id.Seq}
+		ops = append(ops, store.Op{Kind: store.OpState, N: duplicatesKind, Data: k.guard(x.to-x.from, producerLevel)})
+		ops = appendPublished(ops, t.msgs[x.from:x.to])
+		at = x.to
+	}
+	return appendPublished(ops, t.msgs[at:])
+}
+
+func appendPublished(ops []store.Op, msgs []*message.Message) []store.Op {
+	for _, m := range msgs {
+		ops = append(ops, store.Op{Kind: store.OpPublish, Msg: m})
+	}
+	return ops
+}
+
+// cutSend returns the send that stands first among a prepared transaction's ops,
+// and how many ops it takes; 0 if something else stands there.
+func cutSend(ops []store.Op) (id SendID, units []*message.Message, n int) {
+	most := 1
+	if ops[0].Kind == store.OpState && ops[0].N == duplicatesKind {
+		k, count, _, ok := parseGuard(ops[0].Data)
+		if !ok {
+			return id, nil, 0
+		}
+		id, most, n = SendID{k.producer, k.seq}, count, 1
+	}
+	for n < len(ops) && len(units) < most && ops[n].Kind == store.OpPublish {
+		units = append(units, ops[n].Msg)
+		n++
+	}
+	return id, units, n
+}
+
 // sendOps adds the ops of the transaction's sends.
 func (t *Transaction) sendOps(ops []store.Op) []store.Op {
 	b, at := t.s.b, 0

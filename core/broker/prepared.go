@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/entrepot-mq/entrepot/core/message"
 	"github.com/entrepot-mq/entrepot/core/queue"
 	"github.com/entrepot-mq/entrepot/core/store"
 )
@@ -196,9 +195,7 @@ func (t *Transaction) Prepare(name string, done Done, token uint64) (empty bool,
 	for i := range t.settled {
 		ops = t.settled[i].Ops(ops, t.s.b)
 	}
-	for _, m := range t.msgs {
-		ops = append(ops, store.Op{Kind: store.OpPublish, Msg: m})
-	}
+	ops = t.preparedSends(ops)
 	t.done, t.token = done, token
 	t.s.commit(store.Request{
 		Ops: []store.Op{branchOp(branchPrepare, name, t.s.userName(), ops)}, Durability: store.Synced, Done: &preparing{t, name},
@@ -276,15 +273,15 @@ func (p *prepared) end(op, name, user string, all bool) (*branch, error) {
 
 // effects returns the ops of a branch as they are carried out.
 func (p *prepared) effects(br *branch) (ops []store.Op) {
-	var msgs []*message.Message
-	for _, op := range br.ops {
-		if op.Kind == store.OpPublish {
-			msgs = append(msgs, op.Msg)
-		} else {
-			ops = append(ops, op)
+	for rest := br.ops; len(rest) > 0; {
+		id, units, n := cutSend(rest)
+		if n == 0 {
+			ops, rest = append(ops, rest[0]), rest[1:]
+			continue
 		}
+		ops, rest = p.b.guarded(ops, units, id), rest[n:]
 	}
-	return p.b.publishOps(ops, msgs)
+	return ops
 }
 
 // ending completes the end of a branch.
