@@ -20,7 +20,7 @@ func (c *conn) send(x wire.Message) (answered bool, err error) {
 	}
 	m, err := c.newMessage(x)
 	if err == nil && t != nil {
-		err = t.core.Publish(m)
+		err = t.core.PublishOnce(m, c.repeatable(f))
 	}
 	c.front.metrics.received.Add(1)
 	switch {

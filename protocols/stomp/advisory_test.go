@@ -19,6 +19,21 @@ func TestAdvisoriesAreJSON(t *testing.T) {
 	}
 }
 
+func TestAdvisoriesAreXMLWhereThatIsAskedFor(t *testing.T) {
+	for _, name := range []string{"jms-advisory-xml", "jms-xml"} {
+		r := newRig(t, nil)
+		w, c := r.connect(v12), r.connect(v12, "client-id:me")
+		w.do("SUBSCRIBE", "id:1", "destination:/topic/ActiveMQ.Advisory.Consumer.Queue.>", "transformation:"+name)
+		c.do("SUBSCRIBE", "id:s", "destination:/queue/a", "selector:x < 1")
+		f := w.read()
+		if f.get("transformation") != "jms-advisory-xml" || !strings.HasPrefix(f.body, `<ConsumerInfo><consumerId>ID:`) ||
+			!strings.Contains(f.body, `<clientId>me</clientId><destination>queue://a</destination><selector>x &lt; 1</selector>`) ||
+			!strings.HasSuffix(f.body, "</ConsumerInfo>") {
+			t.Fatal(f)
+		}
+	}
+}
+
 func TestStatisticsAreAnsweredToATemporaryQueue(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.connect(v12)

@@ -66,7 +66,7 @@ func (c *conn) newMessage(f *frame) (*message.Message, error) {
 	n := binary.PutUvarint(prefix[:], uint64(len(block)))
 	m := message.New(e, message.EncodingSTOMP, prefix[:n], block, f.body)
 	if name, ok := f.value(headerTransformation); ok {
-		if t := parseTransformation(string(name)); t != transformNone {
+		if t := parseTransformation(string(name)); t.maps() {
 			return c.transformed(e, m, t), nil
 		}
 	}
@@ -352,13 +352,11 @@ func (c *conn) appendView(b []byte, m *message.Message, v *message.View, t trans
 		body = v.Body.Data
 	case message.BodyObject:
 		body, contentType = v.Body.Data, "application/x-java-serialized-object"
-	case message.BodyMap, message.BodyStream, message.BodyValue:
-		if entries, ok := v.Body.Value.Map(); ok && t != transformNone {
-			b = append(append(append(b, "transformation:"...), t.String()...), '\n')
-			body, sized = t.encode(entries), false
-			break
+		if t.objects() {
+			b = appendHeader(b, "transformation-error", errObject.Error(), c.version)
 		}
-		body, contentType = message.AppendJSON(nil, v.Body.Value), "application/json"
+	case message.BodyMap, message.BodyStream, message.BodyValue:
+		b, body, contentType = c.appendStructured(b, m, v.Body.Value, t)
 		sized = false
 	}
 	if contentType != "" && m.ContentType == "" {

@@ -15,8 +15,9 @@ import (
 	"github.com/entrepot-mq/entrepot/core/message"
 )
 
-// transformation is how a map is written in a body, as ActiveMQ's header of
-// that name says. The shapes are those of XStream, which its clients know:
+// transformation is how a map, or an advisory, is written in a body, as
+// ActiveMQ's header of that name says. The shapes of maps are those of XStream,
+// which its clients know:
 //
 //	<map><entry><string>size</string><int>5</int></entry></map>
 //	{"map":{"entry":[{"string":"size","int":5}]}}
@@ -28,24 +29,52 @@ const (
 	transformNone transformation = iota
 	transformMapJSON
 	transformMapXML
+	transformJSON // of what it is: a map, an object, an advisory
+	transformXML
+	transformObject // never done: objects are opaque
+	transformAdvisoryXML
 )
 
-// parseTransformation reads the header. Those that are about Java objects mean
-// nothing here.
+// parseTransformation reads the header. Advisories are JSON without being asked.
 func parseTransformation(name string) transformation {
 	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "jms-map-json", "jms-json":
+	case "jms-map-json":
 		return transformMapJSON
-	case "jms-map-xml", "jms-xml":
+	case "jms-map-xml":
 		return transformMapXML
+	case "jms-json":
+		return transformJSON
+	case "jms-xml":
+		return transformXML
+	case "jms-object-json", "jms-object-xml":
+		return transformObject
+	case "jms-advisory-xml":
+		return transformAdvisoryXML
 	}
 	return transformNone
 }
 
-// String returns the header's value.
-func (t transformation) String() string {
-	return [...]string{"none", "jms-map-json", "jms-map-xml"}[t]
+func (t transformation) maps() bool {
+	return t == transformMapJSON || t == transformMapXML || t == transformJSON || t == transformXML
 }
+
+func (t transformation) objects() bool {
+	return t == transformObject || t == transformJSON || t == transformXML
+}
+
+func (t transformation) advisories() bool { return t == transformAdvisoryXML || t == transformXML }
+
+// ofMaps is the header's value with a map.
+func (t transformation) ofMaps() string {
+	if t.xml() {
+		return "jms-map-xml"
+	}
+	return "jms-map-json"
+}
+
+func (t transformation) xml() bool { return t == transformMapXML || t == transformXML }
+
+var errObject = errors.New("objects are not read: the body is what its sender serialised")
 
 var errTransform = errors.New("the body is not a map as the transformation writes it")
 
@@ -121,7 +150,7 @@ func untyped(name, text string) (message.Value, error) {
 
 // encode writes a map.
 func (t transformation) encode(entries []message.MapEntry) []byte {
-	if t == transformMapXML {
+	if t.xml() {
 		return appendMapXML(nil, entries)
 	}
 	b := []byte(`{"map":{"entry":[`)
@@ -164,7 +193,7 @@ func appendMapXML(b []byte, entries []message.MapEntry) []byte {
 
 // parse reads a map.
 func (t transformation) parse(body []byte) ([]message.MapEntry, error) {
-	if t == transformMapXML {
+	if t.xml() {
 		return parseMapXML(body)
 	}
 	return parseMapJSON(body)

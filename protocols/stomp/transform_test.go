@@ -2,10 +2,12 @@ package stomp
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/entrepot-mq/entrepot/core/message"
+	"github.com/entrepot-mq/entrepot/protocols"
 )
 
 func entry(key string, v message.Value) message.MapEntry {
@@ -34,11 +36,11 @@ func TestMapsAreWrittenAsXStreamDoes(t *testing.T) {
 			"  <entry>\n    <string>size</string>\n    <int>5</int>\n  </entry>\n</map>"},
 	} {
 		if got := string(tt.t.encode(two)); got != tt.want {
-			t.Errorf("%s:\n%s\nwant\n%s", tt.t, got, tt.want)
+			t.Errorf("%s:\n%s\nwant\n%s", tt.t.ofMaps(), got, tt.want)
 		}
 		back, err := tt.t.parse(tt.t.encode(transformedMap))
 		if err != nil || !sameEntries(back, transformedMap) {
-			t.Errorf("%s comes back as %v, %v", tt.t, back, err)
+			t.Errorf("%s comes back as %v, %v", tt.t.ofMaps(), back, err)
 		}
 	}
 	if got, err := transformMapJSON.parse([]byte(`{"map":{"entry":{"string":["a","b"]}}}`)); err != nil || len(got) != 1 {
@@ -67,7 +69,7 @@ func TestBodiesThatAreNoMaps(t *testing.T) {
 		{transformMapXML, "<map>" + strings.Repeat("<entry><string>a</string><null/></entry>", maxMapEntries+1) + "</map>"},
 	} {
 		if got, err := tt.t.parse([]byte(tt.body)); err == nil {
-			t.Errorf("%s: %.60q is read as %v", tt.t, tt.body, got)
+			t.Errorf("%s: %.60q is read as %v", tt.t.ofMaps(), tt.body, got)
 		}
 	}
 }
@@ -116,6 +118,36 @@ func FuzzTransformation(f *testing.F) {
 		}
 		if twice := tr.encode(again); !bytes.Equal(once, twice) {
 			t.Fatalf("%q, then %q", once, twice)
+		}
+	})
+}
+
+func TestObjectsAreNotRead(t *testing.T) {
+	e := message.Envelope{Destination: message.Queue("a")}
+	m := message.NewView(&e, &message.View{Body: message.Body{Kind: message.BodyObject, Data: []byte("\xac\xed\x00\x05")}})
+	r := newRig(t, nil)
+	c := newConn(r.front, &protocols.Conn{})
+	for name, refused := range map[string]bool{"jms-object-json": true, "jms-object-xml": true, "jms-json": true, "jms-xml": true, "jms-map-json": false, "": false} {
+		v, err := m.View(message.Converters{message.EncodingHub: message.Hub{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, body := c.appendView(nil, m, v, parseTransformation(name))
+		if string(body) != "\xac\xed\x00\x05" || strings.Contains(string(head), "transformation-error:objects are not read") != refused ||
+			!strings.Contains(string(head), "content-type:application/x-java-serialized-object\n") {
+			t.Errorf("%s: %q, %q", name, head, body)
+		}
+	}
+}
+
+func FuzzXMLOfAdvisories(f *testing.F) {
+	for _, doc := range []string{`{"ConsumerInfo":{"a":"<","n":1.5,"no":null,"all":[1,{"x":true}]}}`, `{}`, `[]`, `{"a":[[]]}`, `{"a":1} 2`} {
+		f.Add([]byte(doc))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		out, err := xmlOfJSON(doc)
+		if len(out) > maxAdvisory+10*len(doc) || err == nil && !json.Valid(doc) {
+			t.Errorf("%d bytes of %d, %v", len(out), len(doc), err)
 		}
 	})
 }
