@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -30,6 +31,8 @@ type group struct {
 	nodes []*member
 	level replication.Level
 	edit  func(*broker.Options)
+	tls   *replication.TLS
+	out   io.Writer // what nodes log; nil: errors, to stderr
 
 	mu  sync.Mutex
 	cut map[[2]string]bool
@@ -140,6 +143,9 @@ func (m *member) run(ctx context.Context, last replication.Outcome) (replication
 	if testing.Verbose() && os.Getenv("REPLICATION_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", m.name)
 	}
+	if g.out != nil {
+		logger = slog.New(slog.NewTextHandler(g.out, nil)).With("node", m.name)
+	}
 	hard, state, err := replication.Identify(ctx, replication.Identity{
 		Node: m.name, Dir: m.dir, Level: g.level, Coordinator: g.reg, Voters: g.voters(), Forgets: last.Rebuild || last.Failed, Logger: logger,
 	})
@@ -162,7 +168,7 @@ func (m *member) run(ctx context.Context, last replication.Outcome) (replication
 	defer func() { _ = b.Close(closed) }()
 	r, err := replication.Open(replication.Options{
 		Node: m.name, Group: state.Config.GroupID, Dir: m.dir, Hard: hard, Level: g.level, Store: b.Store(), Coordinator: g.reg,
-		Listener: m.listen(), Address: g.address, Dial: m.dial, NotBefore: last.NotBefore, Logger: logger,
+		TLS: g.tls, Listener: m.listen(), Address: g.address, Dial: m.dial, NotBefore: last.NotBefore, Logger: logger,
 		Timing: protocol.Options{Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, RankDelay: 30 * time.Millisecond,
 			HoldFor: 200 * time.Millisecond},
 	})

@@ -261,7 +261,12 @@ func (r *Replica) accept() {
 		}
 		r.wg.Go(func() {
 			defer r.peers.drop(c)
-			if err := r.receiver(c); err != nil && r.life.Err() == nil {
+			err := r.receiver(c)
+			switch refused, ok := errors.AsType[*refusedError](err); {
+			case err == nil || r.life.Err() != nil:
+			case ok:
+				r.refusals.say(r.o.Logger, c.RemoteAddr(), refused.why)
+			default:
 				r.o.Logger.Debug("a peer's connection ended", "remote", c.RemoteAddr(), "error", err)
 			}
 		})
@@ -283,18 +288,18 @@ func (r *Replica) receiver(c net.Conn) error {
 	if r.o.TLS != nil {
 		t := tls.Server(c, r.o.TLS.Server)
 		if err := t.HandshakeContext(r.life); err != nil {
-			return err
+			return &refusedError{fmt.Errorf("TLS: %w", err)}
 		}
 		state := t.ConnectionState()
 		proven = r.o.TLS.NodeOf(&state)
 		c = t
 	} else if !loopback(c.RemoteAddr()) {
-		return errors.New("a peer that is not on this machine has to use TLS")
+		return &refusedError{errors.New("a peer that is not on this machine has to use TLS")}
 	}
 	in := bufio.NewReaderSize(c, 64<<10)
 	hello, err := r.greeted(in, proven)
 	if err != nil {
-		return err
+		return &refusedError{err}
 	}
 	if hello.Purpose == wire.ForSnapshot {
 		return r.receiveSnapshot(c, in, hello.Node)

@@ -58,14 +58,15 @@ type Replica struct {
 	finished bool
 	chases   chases
 
-	inbox   chan arrival
-	bodies  sync.Pool   // *[]byte, of arrivals
-	calls   chan func() // what others report; run by the loop
-	wake    chan struct{}
-	written atomic.Pointer[log.Position]
-	synced  atomic.Uint64
-	expired atomic.Bool                    // the applier found the lease over
-	leased  atomic.Pointer[election.Lease] // for the applier's look at the deadline
+	inbox    chan arrival
+	bodies   sync.Pool // *[]byte, of arrivals
+	refusals refusals
+	calls    chan func() // what others report; run by the loop
+	wake     chan struct{}
+	written  atomic.Pointer[log.Position]
+	synced   atomic.Uint64
+	expired  atomic.Bool                    // the applier found the lease over
+	leased   atomic.Pointer[election.Lease] // for the applier's look at the deadline
 
 	peers     peers
 	transfers transfers

@@ -35,6 +35,7 @@ type progress struct {
 	moved    time.Duration // when sent last became shorter, or was empty
 	spoken   time.Duration // when something was last sent to it
 	snapshot bool          // one is on its way
+	throttle throttle      // while it isn't in sync
 	restored uint64        // index of the last snapshot that it got
 	since    time.Duration // when it got it
 }
@@ -70,7 +71,7 @@ func (n *Node) refollow() {
 			}
 			wanted[name] = true
 			if n.followed[name] == nil {
-				p := &progress{heard: n.now, moved: n.now}
+				p := &progress{heard: n.now, moved: n.now, throttle: throttle{spare: n.o.CatchUp / 4}}
 				n.followed[name] = p
 				n.probe(name, p)
 			}
@@ -144,7 +145,7 @@ func (n *Node) leads() bool { return n.role == Elected || n.role == Master }
 
 // ship sends p's follower what it doesn't have, as far as the window allows.
 func (n *Node) ship(name string, p *progress) {
-	for p.phase == streaming && p.next.Index < n.written.Index && p.flying < n.o.Window {
+	for p.phase == streaming && p.next.Index < n.written.Index && p.flying < n.o.Window && n.mayHave(p) {
 		raw, end, err := n.read(p.next)
 		if errors.Is(err, log.ErrReleased) {
 			n.probe(name, p) // what it needs is found out again
@@ -159,6 +160,7 @@ func (n *Node) ship(name string, p *progress) {
 		}
 		p.sent = append(p.sent, sending{end.Index, len(raw)})
 		p.flying += len(raw)
+		p.throttle.spare -= len(raw)
 		p.spoken = n.now
 		n.send(name, Message{Kind: Append, Epoch: n.epoch, Prev: p.next, End: end, Commit: n.commit, Raw: raw})
 		p.next = end
@@ -198,6 +200,7 @@ func (n *Node) heartbeat(name string, p *progress) {
 
 func (n *Node) tickMaster() {
 	n.each(func(name string, p *progress) {
+		n.refill(name, p)
 		switch {
 		case p.phase == streaming && p.flying > 0 && n.now-p.moved >= n.o.Stuck:
 			n.probe(name, p) // something was lost on the way, and heart-beats too

@@ -55,6 +55,7 @@ type Options struct {
 	RestoreWithin time.Duration
 	DrainWithin   time.Duration // a hand-over is dropped if its target isn't ready by then [500 ms]
 	Window        int           // bytes on their way to a follower [32 MiB]
+	CatchUp       int           // bytes a second for a follower that is not in sync; more if it does not gain [32 MiB]
 	Chunk         int           // bytes of frames in a message, at least one frame [1 MiB]
 
 	Seed    uint64 // of the jitter of campaigns
@@ -81,6 +82,9 @@ func (o Options) withDefaults() Options {
 	set(&o.RestoreWithin, 5*time.Minute)
 	if o.Window == 0 {
 		o.Window = 32 << 20
+	}
+	if o.CatchUp == 0 {
+		o.CatchUp = 32 << 20
 	}
 	if o.Chunk == 0 {
 		o.Chunk = 1 << 20
