@@ -169,8 +169,10 @@ func (m *member) run(ctx context.Context, last replication.Outcome) (replication
 	r, err := replication.Open(replication.Options{
 		Node: m.name, Group: state.Config.GroupID, Dir: m.dir, Hard: hard, Level: g.level, Store: b.Store(), Coordinator: g.reg,
 		TLS: g.tls, Listener: m.listen(), Address: g.address, Dial: m.dial, NotBefore: last.NotBefore, Logger: logger,
-		Timing: protocol.Options{Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, RankDelay: 30 * time.Millisecond,
-			HoldFor: 200 * time.Millisecond},
+		Timing: protocol.Options{
+			Heartbeat: 50 * time.Millisecond, Silence: 300 * time.Millisecond, RankDelay: 30 * time.Millisecond,
+			HoldFor: 200 * time.Millisecond,
+		},
 	})
 	if err != nil {
 		return last, err

@@ -18,8 +18,8 @@ type MismatchError struct {
 
 func (e *MismatchError) Error() string { return e.What + "; " + e.Advice }
 
-func mismatch(advice, format string, args ...any) error {
-	return &MismatchError{What: fmt.Sprintf(format, args...), Advice: advice}
+func mismatch(format string, args ...any) error {
+	return &MismatchError{What: fmt.Sprintf(format, args...), Advice: adviceCopy}
 }
 
 const (
@@ -61,7 +61,7 @@ func (s *Store) fits(mark pages.Mark, intent uint64) error {
 		return fmt.Errorf("look for the checkpoint in the log: %w", err)
 	}
 	if at != (log.Position{Index: mark.Index, Epoch: mark.Epoch, Chain: mark.Chain}) {
-		return mismatch(adviceCopy, "the page store's checkpoint at record %d is not one of this log", mark.Index)
+		return mismatch("the page store's checkpoint at record %d is not one of this log", mark.Index)
 	}
 	return nil
 }
@@ -74,11 +74,11 @@ func fit(first, last uint64, mark pages.Mark, intent uint64) error {
 		what := fmt.Sprintf("the checkpoint has format %d, this program reads %d", mark.Format, formatVersion)
 		return &MismatchError{What: what, Advice: adviceNewer, Newer: true}
 	case mark.Index > last:
-		return mismatch(adviceCopy, "the log ends at record %d, before the checkpoint at %d: log files are missing", last, mark.Index)
+		return mismatch("the log ends at record %d, before the checkpoint at %d: log files are missing", last, mark.Index)
 	case intent > last:
-		return mismatch(adviceCopy, "the log ends at record %d, but a checkpoint was begun at %d: log files are missing", last, intent)
+		return mismatch("the log ends at record %d, but a checkpoint was begun at %d: log files are missing", last, intent)
 	case first > mark.Index+1:
-		return mismatch(adviceCopy, "the log begins at record %d, but the last checkpoint in the page store is at %d: "+
+		return mismatch("the log begins at record %d, but the last checkpoint in the page store is at %d: "+
 			"the page store is missing, or older than the log", first, mark.Index)
 	}
 	return nil
@@ -140,7 +140,7 @@ func (s *Store) replayPart(from, intent uint64) (at log.Position, size int64, du
 		at, err = s.log.BoundaryAt(end)
 		return at, size, true, err
 	case err == nil && intent != 0:
-		return at, size, false, mismatch(adviceCopy, "no record ends at %d, where a checkpoint was begun", intent)
+		return at, size, false, mismatch("no record ends at %d, where a checkpoint was begun", intent)
 	}
 	return s.log.Last(), size, false, err
 }

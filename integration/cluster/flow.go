@@ -177,9 +177,9 @@ func (w *Flow) receive() {
 // on its way may be stored or not.
 func (w *Flow) Stop() int64 {
 	w.once.Do(func() { close(w.stop) })
-	_ = w.conn.SetDeadline(time.Now()) //nolint:errcheck // it is closed next
+	_ = w.conn.SetDeadline(time.Now()) // it is closed next
 	w.run.Wait()
-	_ = w.conn.Close() //nolint:errcheck // nothing is read any more
+	_ = w.conn.Close() // nothing is read any more
 	return w.Confirmed()
 }
 
@@ -219,6 +219,6 @@ func Drain(addr, queue string) (*Drained, error) {
 
 // Stop ends the consumer.
 func (d *Drained) Stop() {
-	_ = d.conn.Close() //nolint:errcheck // it wakes the reader
+	_ = d.conn.Close() // it wakes the reader
 	d.run.Wait()
 }

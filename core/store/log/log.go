@@ -294,8 +294,7 @@ func (l *Log) Behind(index uint64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var n int64
-	for i := len(l.segs) - 1; i >= 0; i-- {
-		s := l.segs[i]
+	for _, s := range slices.Backward(l.segs) {
 		if s.prev.Index <= index {
 			if index < s.last.Index {
 				n += s.end - s.before(index).offset
