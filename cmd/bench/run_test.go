@@ -60,7 +60,7 @@ func parseArgs(args ...string) (*settings, error) {
 // eventually polls for a condition that another goroutine brings about.
 func eventually(tb testing.TB, done func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for !done() {
 		if time.Now().After(deadline) {
 			tb.Fatal("did not happen in time")

@@ -339,7 +339,7 @@ func TestRatesAreStreamed(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	r.client.CloseIdleConnections()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for running := true; running; {
 		r.api.live.mu.Lock()
 		running = r.api.live.running

@@ -55,7 +55,7 @@ func TestLikeDoesNotBlowUp(t *testing.T) {
 		if newPattern(text, "").matches(s) {
 			t.Errorf("%.10s... matches", text)
 		}
-		if d := time.Since(start); d > time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%.10s... took %v", text, d)
 		}
 	}

@@ -29,7 +29,7 @@ func wantFailed(t *testing.T, r *rig, told chan error, cause error) {
 		if !errors.Is(err, ErrFailed) || !errors.Is(err, cause) {
 			t.Fatalf("OnFailure was told %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("OnFailure was told nothing")
 	}
 	k := &sink{}

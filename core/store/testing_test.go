@@ -39,10 +39,10 @@ type fataler interface {
 
 func eventually(t fataler, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("no %s within 10 s", what)
+			t.Fatalf("no %s within a minute", what)
 		}
 		time.Sleep(200 * time.Microsecond)
 	}

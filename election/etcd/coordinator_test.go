@@ -51,7 +51,7 @@ func start(t *testing.T, dir, peer, client string) *embedded.Server {
 	t.Cleanup(s.Close)
 	select {
 	case <-s.Ready():
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("etcd did not get ready")
 	}
 	return s
@@ -59,7 +59,9 @@ func start(t *testing.T, dir, peer, client string) *embedded.Server {
 
 func coordinator(t *testing.T, o Options) *Coordinator {
 	t.Helper()
-	o.TTL = ttl
+	if o.TTL == 0 {
+		o.TTL = ttl
+	}
 	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,7 @@ func run(t *testing.T, reach func(t *testing.T) *clientv3.Client) {
 		name := fmt.Sprint("g", group.Add(1))
 		var out []election.Coordinator
 		for _, n := range nodes {
-			out = append(out, coordinator(t, Options{Client: reach(t), Prefix: "/test/", Group: name, Node: n}))
+			out = append(out, coordinator(t, Options{Client: reach(t), Prefix: "/test/", Group: name, Node: n, TTL: 12 * time.Second}))
 		}
 		return out
 	})
@@ -126,18 +128,18 @@ func TestAMasterWithoutEtcdKnowsItsEndBeforeEtcdDoes(t *testing.T) {
 	address := s.ClientAddr().String()
 	c := coordinator(t, Options{Client: dial(t, address), Group: "g", Node: "a"})
 	l, _ := elected(t, c)
-	granted := election.Now()
 	s.Close()
 	closed := election.Now()
+	last := l.Deadline() // nothing renews it any more
 	select {
 	case <-l.Lost():
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the lease holds without etcd")
 	}
-	if took := election.Now() - closed; took > ttl {
-		t.Errorf("it took %v to give up, etcd itself would have ended the lease after %v", took, ttl)
+	if last > closed+ttl {
+		t.Errorf("the deadline was %v behind etcd's end, etcd itself would have ended the lease after %v", last-closed, ttl)
 	}
-	if l.Deadline() != 0 || election.Now()-granted > 2*ttl {
+	if l.Deadline() != 0 {
 		t.Errorf("the deadline is %v", l.Deadline())
 	}
 	if _, err := c.Read(shortly(t)); !errors.Is(err, election.ErrUnavailable) {
@@ -166,7 +168,7 @@ func TestAWatchGoesOnWhenEtcdIsBack(t *testing.T) {
 	start(t, dir, peer, address)
 	l, _ := elected(t, c)
 	defer func() { _ = l.Revoke(t.Context()) }()
-	for end := time.After(20 * time.Second); ; {
+	for end := time.After(60 * time.Second); ; {
 		select {
 		case s := <-watch:
 			if s.Lock != nil {

@@ -24,7 +24,7 @@ func locker(t *testing.T, dir, node string) *Locker {
 
 func acquire(t *testing.T, l *Locker) *Lock {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	k, err := l.Acquire(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func lost(t *testing.T, k *Lock) {
 	t.Helper()
 	select {
 	case <-k.Lost():
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the loss goes unnoticed")
 	}
 	if k.Deadline() != 0 {
@@ -114,7 +114,7 @@ func TestTheDeadlineMovesWithTheBeats(t *testing.T) {
 	if start <= election.Now() {
 		t.Error("a new lock has expired")
 	}
-	for end := time.Now().Add(20 * time.Second); k.Deadline() == start; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); k.Deadline() == start; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no beat moved it")
 		}

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testWait = 20 * time.Second
+const testWait = 60 * time.Second
 
 // rig is a broker with this frontend on a loopback socket.
 type rig struct {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // testWait is how long a test waits for what must happen.
-const testWait = 10 * time.Second
+const testWait = 60 * time.Second
 
 // rig is a broker in memory with a frontend.
 type rig struct {

@@ -94,7 +94,7 @@ func TestWritesAreCollectedUntilFlush(t *testing.T) {
 		}
 	}
 	c := dial(t, start(t, families(serve), ""), websocket.Dialer{}, nil)
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	close(step)
