@@ -14,10 +14,13 @@ export function list({ page, path, key, columns, filter, states, values = {}, no
   let seen = new Map();
   let seenAt = 0;
 
+  let typing;
   const go = (changes) => {
+    clearTimeout(typing);
     const next = new URLSearchParams(state);
+    if (search) changes = { filter: search.value.trim(), ...changes }; // what was typed just now, too
     for (const [k, v] of Object.entries(changes)) v === '' || v == null ? next.delete(k) : next.set(k, v);
-    if (!('offset' in changes)) next.delete('offset');
+    if (!('offset' in changes) || next.get('filter') !== state.get('filter')) next.delete('offset');
     page.go(next);
   };
 
@@ -34,7 +37,6 @@ export function list({ page, path, key, columns, filter, states, values = {}, no
   const previous = h('button', { disabled: true, onclick: () => go({ offset: Math.max(0, offset - limit) || '' }) }, 'Previous');
   const following = h('button', { disabled: true, onclick: () => go({ offset: offset + limit }) }, 'Next');
 
-  let typing;
   const search = filter && h('input', {
     type: 'search', id: 'filter', placeholder: filter, 'aria-label': filter, value: state.get('filter') ?? '', spellcheck: 'false',
     oninput: () => { clearTimeout(typing); typing = setTimeout(() => go({ filter: search.value.trim() }), 300); },
