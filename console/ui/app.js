@@ -61,6 +61,7 @@ class Page {
 
   // go shows the same page with another query.
   go(search) {
+    if (this.ending.signal.aborted) return; // another page is shown by now
     const text = search.toString();
     history.replaceState(null, '', `#${this.path}${text ? `?${text}` : ''}`);
     const focus = document.activeElement?.id;
