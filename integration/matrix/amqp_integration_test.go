@@ -28,6 +28,7 @@ type amqpClient struct {
 }
 
 func openAMQP(ctx context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newAMQP(ctx, t, id, func(t *testing.T, o *amqp.ConnOptions) (*amqp.Conn, error) {
 		t.Helper()
 		return amqp.Dial(ctx, "amqp://"+b.Addr("amqp"), o)
@@ -35,6 +36,7 @@ func openAMQP(ctx context.Context, t *testing.T, b *harness.Broker, id string) a
 }
 
 func openWebAMQP(ctx context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newAMQP(ctx, t, id, func(t *testing.T, o *amqp.ConnOptions) (*amqp.Conn, error) {
 		return amqp.NewConn(ctx, dialWeb(ctx, t, b.Addr("ws"), "amqp"), o)
 	})

@@ -40,31 +40,38 @@ const (
 
 var bodies = []bodyRow{
 	{
-		"text", map[Family][]string{STOMP: {formText}, MQTT5: {formText}, AMQP: {formString, formTextData}, OpenWire: {formTextMsg}},
+		"text",
+		map[Family][]string{STOMP: {formText}, MQTT5: {formText}, AMQP: {formString, formTextData}, OpenWire: {formTextMsg}},
 		map[Family]string{STOMP: formText, MQTT3: formPayload, MQTT5: formText, AMQP: formString, OpenWire: formTextMsg},
 	},
 	{
-		"bytes", map[Family][]string{STOMP: {formBytes}, MQTT3: {formPayload}, MQTT5: {formPayload}, AMQP: {formData}, OpenWire: {formBytesMsg}},
+		"bytes",
+		map[Family][]string{STOMP: {formBytes}, MQTT3: {formPayload}, MQTT5: {formPayload}, AMQP: {formData}, OpenWire: {formBytesMsg}},
 		map[Family]string{STOMP: formBytes, MQTT3: formPayload, MQTT5: formPayload, AMQP: formData, OpenWire: formBytesMsg},
 	},
 	{
-		"map", map[Family][]string{STOMP: {formMapText}, AMQP: {formMap}, OpenWire: {formMapMsg}},
+		"map",
+		map[Family][]string{STOMP: {formMapText}, AMQP: {formMap}, OpenWire: {formMapMsg}},
 		map[Family]string{STOMP: formJSON, MQTT3: formPayload, MQTT5: formJSON, AMQP: formMap, OpenWire: formMapMsg},
 	},
 	{
-		"stream", map[Family][]string{AMQP: {formList, formSequence}, OpenWire: {formStreamMsg}},
+		"stream",
+		map[Family][]string{AMQP: {formList, formSequence}, OpenWire: {formStreamMsg}},
 		map[Family]string{STOMP: formJSON, MQTT3: formPayload, MQTT5: formJSON, AMQP: formList, OpenWire: formStreamMsg},
 	},
 	{
-		"object", map[Family][]string{AMQP: {formJava}, OpenWire: {formObjectMsg}},
+		"object",
+		map[Family][]string{AMQP: {formJava}, OpenWire: {formObjectMsg}},
 		map[Family]string{STOMP: formJava, MQTT3: formPayload, MQTT5: formJava, AMQP: formJava, OpenWire: formObjectMsg},
 	},
 	{
-		"value", map[Family][]string{AMQP: {formValue}},
+		"value",
+		map[Family][]string{AMQP: {formValue}},
 		map[Family]string{STOMP: formJSON, MQTT3: formPayload, MQTT5: formJSON, AMQP: formValue, OpenWire: formTextMsg},
 	},
 	{
-		"none", map[Family][]string{AMQP: {formNull}, OpenWire: {formPlain}},
+		"none",
+		map[Family][]string{AMQP: {formNull}, OpenWire: {formPlain}},
 		map[Family]string{STOMP: formText, MQTT3: formPayload, MQTT5: formPayload, AMQP: formNull, OpenWire: formPlain},
 	},
 }

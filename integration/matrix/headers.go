@@ -45,7 +45,8 @@ var headers = []headerRow{
 	{
 		"priority",
 		map[Family]string{STOMP: "priority", AMQP: "priority", OpenWire: "JMSPriority"},
-		senders(STOMP, AMQP, OpenWire), map[Family]string{STOMP: "7", AMQP: "7", OpenWire: "7"},
+		senders(STOMP, AMQP, OpenWire),
+		map[Family]string{STOMP: "7", AMQP: "7", OpenWire: "7"},
 	},
 	{
 		"expiry",

@@ -52,6 +52,7 @@ type cell struct {
 }
 
 func (c *cell) run(t *testing.T, place string) {
+	t.Helper()
 	to, at, durable := c.addresses(place)
 	if to == "" {
 		return // MQTT has no queues to consume from
