@@ -199,7 +199,7 @@ func (l *link) ended(err error) error {
 // blame returns why a write failed with err. A broker that refuses says so and
 // closes: what its words were only the reader knows, so it gets a moment.
 func (l *link) blame(ctx context.Context, err error) error {
-	moment := time.NewTimer(time.Second)
+	moment := time.NewTimer(replyTimeout / 3)
 	defer moment.Stop()
 	select {
 	case <-ctx.Done():
@@ -213,7 +213,7 @@ func (l *link) blame(ctx context.Context, err error) error {
 // must be running to see.
 func (l *link) request(ctx context.Context, what string, frame []byte) error {
 	if _, err := l.conn.Write(frame); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return l.blame(ctx, fmt.Errorf("%s: %w", what, err))
 	}
 	timeout := time.NewTimer(replyTimeout)
 	defer timeout.Stop()
