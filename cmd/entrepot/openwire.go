@@ -92,7 +92,7 @@ func openSession(ctx context.Context, to endpoint, ca string, o client.Options) 
 }
 
 func openwireConnectError(to endpoint, err error) error {
-	if refused, ok := errors.AsType[*client.Exception](err); ok {
+	if refused, ok := errors.AsType[*client.RemoteError](err); ok {
 		return fmt.Errorf("the broker at %s refused: %s", to.address, refused.Text)
 	}
 	return errors.New(strings.ReplaceAll(connectError(to, err).Error(), "STOMP", "OpenWire"))
@@ -102,7 +102,7 @@ func explainOpenWire(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if refused, ok := errors.AsType[*client.Exception](err); ok {
+	if refused, ok := errors.AsType[*client.RemoteError](err); ok {
 		return fmt.Errorf("%s: the broker refused: %s", doing, refused.Text)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -208,8 +208,11 @@ func (p *program) subOpenWire(ctx context.Context, f *subFlags, name string) err
 func (p *program) printOpenWire(ctx context.Context, f *subFlags, name string, consumer *client.Consumer) error {
 	for n := 0; f.count == 0 || n < f.count; n++ {
 		d, err := f.nextOpenWire(ctx, consumer)
+		if ctx.Err() != nil {
+			return nil // the user ended it
+		}
 		switch {
-		case ctx.Err() != nil || errors.Is(err, client.ErrEnd):
+		case errors.Is(err, client.ErrEnd):
 			return nil
 		case errors.Is(err, context.DeadlineExceeded):
 			return &timeoutError{fmt.Sprintf("no message from %s for %s", name, f.timeout)}

@@ -45,7 +45,7 @@ func (p *storedSessions) trim() {
 		w := make(waiter, 1)
 		p.b.store.Commit(store.Request{Durability: store.Lazy, Done: w})
 		select {
-		case <-w: // with an error too: that is the store's end, which others tell
+		case <-w: //nolint:errcheck // an error is the store's end, which others tell
 		case <-p.quit:
 		}
 	}

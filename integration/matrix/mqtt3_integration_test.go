@@ -22,6 +22,7 @@ type mqtt3Client struct {
 }
 
 func openMQTT3(_ context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	c := &mqtt3Client{address: "tcp://" + b.Addr("mqtt"), id: id}
 	c.out = c.connect(t, id+"-out", true, nil)
 	return c

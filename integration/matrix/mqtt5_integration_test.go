@@ -24,6 +24,7 @@ type mqtt5Client struct {
 }
 
 func openMQTT5(ctx context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newMQTT5(ctx, t, id, func(t *testing.T) net.Conn {
 		c, err := net.DialTimeout("tcp", b.Addr("mqtt"), patience)
 		if err != nil {
@@ -34,6 +35,7 @@ func openMQTT5(ctx context.Context, t *testing.T, b *harness.Broker, id string) 
 }
 
 func openWebMQTT5(ctx context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newMQTT5(ctx, t, id, func(t *testing.T) net.Conn { return dialWeb(ctx, t, b.Addr("ws"), "mqtt") })
 }
 

@@ -147,7 +147,7 @@ func TestWhatTheBrokerRefusesIsAnException(t *testing.T) {
 	c := newRig(t, nil).dial(client.Options{})
 	s := session(t, c)
 	_, err := s.NewConsumer(patience(t), client.ConsumerOptions{Destination: queue("a"), Selector: "("})
-	x, ok := errors.AsType[*client.Exception](err)
+	x, ok := errors.AsType[*client.RemoteError](err)
 	if !ok || x.Class != "javax.jms.InvalidSelectorException" {
 		t.Fatalf("got %v", err)
 	}

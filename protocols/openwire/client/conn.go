@@ -20,13 +20,13 @@ var (
 	errSilent = errors.New("the broker says nothing any more")
 )
 
-// Exception is what the broker answers to a command that failed.
-type Exception struct {
+// RemoteError is what the broker answers to a command that failed.
+type RemoteError struct {
 	Class string // Java's name, such as javax.jms.InvalidDestinationException
 	Text  string
 }
 
-func (e *Exception) Error() string {
+func (e *RemoteError) Error() string {
 	if e.Text == "" {
 		return e.Class
 	}
@@ -35,9 +35,9 @@ func (e *Exception) Error() string {
 
 func exceptionOf(t *wire.Throwable) error {
 	if t == nil {
-		return &Exception{Class: "an exception without a name"}
+		return &RemoteError{Class: "an exception without a name"}
 	}
-	return &Exception{Class: t.Class.String(), Text: t.Text.String()}
+	return &RemoteError{Class: t.Class.String(), Text: t.Text.String()}
 }
 
 const (
@@ -118,7 +118,7 @@ func (c *Conn) Start(cmd wire.Command, done func(wire.Structure, error)) error {
 }
 
 // Request sends a command and waits for the answer. An answer that is an
-// exception is returned as an *Exception. When ctx ends first the command may
+// exception is returned as a *RemoteError. When ctx ends first the command may
 // still be carried out.
 func (c *Conn) Request(ctx context.Context, cmd wire.Command) (wire.Structure, error) {
 	type answer struct {
