@@ -209,7 +209,7 @@ func (p *program) printOpenWire(ctx context.Context, f *subFlags, name string, c
 	for n := 0; f.count == 0 || n < f.count; n++ {
 		d, err := f.nextOpenWire(ctx, consumer)
 		if ctx.Err() != nil {
-			return nil // the user ended it
+			return nil //nolint:nilerr // the user ended it
 		}
 		switch {
 		case errors.Is(err, client.ErrEnd):

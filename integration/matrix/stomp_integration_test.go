@@ -25,6 +25,7 @@ type stompClient struct {
 }
 
 func openSTOMP(_ context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newSTOMP(t, id, func(t *testing.T) *wire.Conn {
 		t.Helper()
 		c, err := wire.Dial(b.Addr("stomp"), patience)
@@ -36,6 +37,7 @@ func openSTOMP(_ context.Context, t *testing.T, b *harness.Broker, id string) ad
 }
 
 func openWebSTOMP(ctx context.Context, t *testing.T, b *harness.Broker, id string) adapter {
+	t.Helper()
 	return newSTOMP(t, id, func(t *testing.T) *wire.Conn {
 		t.Helper()
 		return wire.Use(dialWeb(ctx, t, b.Addr("ws"), "v12.stomp"), patience)
@@ -43,6 +45,7 @@ func openWebSTOMP(ctx context.Context, t *testing.T, b *harness.Broker, id strin
 }
 
 func newSTOMP(t *testing.T, id string, dial func(*testing.T) *wire.Conn) adapter {
+	t.Helper()
 	s := &stompClient{dial: dial, id: id}
 	s.out = s.connect(t, id+"-out")
 	return s

@@ -135,6 +135,7 @@ func policyFor(d message.Destination, apply func(*policy.Policy)) func(*testing.
 }
 
 func withUsers(t *testing.T, o *broker.Options) {
+	t.Helper()
 	hash, err := security.HashPassword("secret")
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +217,7 @@ type step struct {
 }
 
 func newReplay(t *testing.T, s session) *replay {
+	t.Helper()
 	options := protocols.Values{optTight: "true", optCache: "true"}
 	var mods []func(*broker.Options)
 	if with := recordedWith[s.Name]; with != nil {

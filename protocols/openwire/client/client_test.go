@@ -71,6 +71,7 @@ func must(t *testing.T, err error) {
 }
 
 func patience(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
